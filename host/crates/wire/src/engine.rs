@@ -25,6 +25,13 @@ pub trait Engine {
     /// TLS is up, asked for by [`Step::StartTls`] or from the first octet on. What was buffered in plaintext must
     /// already be gone (RFC 3207 §4.2).
     fn secured(&mut self, tls: OverTls);
+
+    /// The server stops. When nothing that was begun would be lost: the last words to the peer (may be empty), after
+    /// which the driver closes. `None` while something is under way (a transaction, say): asked again at the next
+    /// [`Step::Wait`], until the driver's patience ends.
+    fn goodbye(&mut self) -> Option<Bytes> {
+        Some(Bytes::new())
+    }
 }
 
 /// What an engine wants done next.
