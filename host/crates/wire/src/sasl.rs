@@ -90,6 +90,11 @@ impl Sasl {
         Ok((sasl, step))
     }
 
+    /// Which mechanism runs.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
     /// The client's next line.
     ///
     /// # Errors
