@@ -17,9 +17,9 @@ pub struct Entry {
     pub recipients: Vec<QueuedRecipient>,
     /// When it was accepted.
     pub accepted: Timestamp,
-    /// Attempts made so far.
+    /// Attempts made so far: those of the recipient that was tried most often.
     pub attempts: u32,
-    /// Not before this moment.
+    /// Not before this moment; [`State::Deferred`] may say later for single recipients.
     pub due: Timestamp,
     /// Kept back by the operator until released.
     pub is_held: bool,
@@ -49,5 +49,9 @@ pub enum State {
         remote: Option<String>,
         /// Its reply, or our own words.
         text: String,
+        /// Attempts made for this recipient.
+        attempts: u32,
+        /// When this recipient is tried again.
+        due: Timestamp,
     },
 }

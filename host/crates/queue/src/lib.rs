@@ -4,6 +4,10 @@
 //! `flow::relay`.
 #![deny(clippy::indexing_slicing)]
 
+pub mod config;
 pub mod entry;
+pub mod schedule;
 
+pub use config::{Config, ConfigError};
 pub use entry::{Entry, QueueId, QueuedRecipient, State};
+pub use schedule::{Commit, NotQueued, Outcome, Queue, Report, Settled, Standing, Unit};
