@@ -50,9 +50,11 @@ impl Error {
             Self::NoAccount(_) | Self::AccountGone(_) | Self::NoMailbox => EnhancedStatus::NO_SUCH_USER,
             Self::OverQuota(_) => EnhancedStatus::OVER_QUOTA,
             Self::Full => EnhancedStatus::SYSTEM_FULL,
-            Self::BadName(_) | Self::Exists(_) | Self::Unknown(_) | Self::InUse(_) | Self::TooManyKeywords(_) => {
-                EnhancedStatus::new(Class::Permanent, 2, 0)
-            }
+            Self::BadName(_)
+            | Self::Exists(_)
+            | Self::Unknown(_)
+            | Self::InUse(_)
+            | Self::TooManyKeywords(_) => EnhancedStatus::new(Class::Permanent, 2, 0),
             Self::Unavailable(_) | Self::Damaged(_) => EnhancedStatus::TRY_LATER,
         }
     }
