@@ -1,1 +1,19 @@
-//! Being built.
+//! The journey of a message, stage by stage: what is asked of whom, in which order.
+//!
+//! Async without a runtime: time comes from a `Clock`, octets and timers are the drivers' matter.
+
+pub mod content;
+pub mod deliver;
+pub mod head;
+pub mod house;
+pub mod judge;
+pub mod login;
+mod quota;
+pub mod receive;
+pub mod resolve;
+mod submission;
+pub mod trace;
+
+pub use house::{Config, House, Limits};
+pub use login::{LoginError, Logins};
+pub use receive::{Arrival, Receive};

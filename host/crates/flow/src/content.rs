@@ -1,0 +1,198 @@
+//! A message on its way into the store: the header section is kept aside, the rest streams on.
+//!
+//! RFC 5322 §2.1. Fed with octets as they come, by `receive` and by IMAP's APPEND. The head may be edited until the end;
+//! the body is never read a second time, unless a plugin replaces it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use maitred_mail::{Body, Class, EnhancedStatus};
+use maitred_store::{Draft, NewBody};
+
+use crate::head;
+
+/// Why a content is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// The header section does not end soon enough.
+    #[error("the header section exceeds {octets_max} octets")]
+    HeadTooBig {
+        /// What is allowed.
+        octets_max: usize,
+    },
+    /// The store has no room, or no disk.
+    #[error(transparent)]
+    Store(#[from] maitred_store::Error),
+}
+
+impl ContentError {
+    /// What the peer is told.
+    pub fn status(&self) -> EnhancedStatus {
+        match self {
+            Self::HeadTooBig { .. } => EnhancedStatus::TOO_BIG,
+            Self::Store(error) if error.status().class == Class::Success => EnhancedStatus::TRY_LATER,
+            Self::Store(error) => error.status(),
+        }
+    }
+}
+
+/// A message being taken.
+pub struct Content {
+    /// What may be the header section, until its end is found.
+    gathered: Vec<u8>,
+    /// The header section without its empty line, once it is whole.
+    head: Option<Bytes>,
+    /// What stands between head and body.
+    separator: &'static str,
+    draft: Draft,
+    head_octets_max: usize,
+    is_exact: bool,
+}
+
+impl Content {
+    /// A message from a peer: one that does not begin with a header field gets an empty header section, so that what we
+    /// write above it is not mistaken for its own. A header section beyond the limit is refused.
+    pub fn new(draft: Draft, head_octets_max: usize) -> Self {
+        Self { gathered: Vec::new(), head: None, separator: "\r\n", draft, head_octets_max, is_exact: false }
+    }
+
+    /// A message from a user's own client (APPEND): stored octet by octet as it is, whatever it is.
+    pub fn exact(draft: Draft, head_octets_max: usize) -> Self {
+        Self { is_exact: true, ..Self::new(draft, head_octets_max) }
+    }
+
+    /// Takes octets; true when the header section became whole with them.
+    ///
+    /// # Errors
+    /// When the message cannot be taken; the content is of no use then.
+    pub async fn take(&mut self, octets: Bytes) -> Result<bool, ContentError> {
+        if self.head.is_some() {
+            self.draft.write(&octets).await?;
+            return Ok(false);
+        }
+        // An end mark may be cut by the end of what was gathered before.
+        let from = self.gathered.len().saturating_sub(3);
+        let is_first = self.gathered.is_empty();
+        // Most often the whole section comes at once: then nothing is copied but the slice that is kept.
+        let found = if is_first { head_end(&octets, 0) } else { None };
+        let all = match found {
+            Some(_) => octets,
+            None => {
+                self.gathered.extend_from_slice(&octets);
+                match head_end(&self.gathered, from) {
+                    Some(_) => Bytes::from(std::mem::take(&mut self.gathered)),
+                    None => return self.go_on().await,
+                }
+            }
+        };
+        let end = head_end(&all, if found.is_some() { 0 } else { from }).unwrap_or(all.len());
+        if !self.is_exact && !head::begins_with_field(&all) && end > 0 {
+            return self.take_all_as_body(&all).await;
+        }
+        if end > self.head_octets_max {
+            return self.head_is_too_big(&all).await;
+        }
+        self.head = Some(all.slice(..end));
+        self.draft.write(all.get(end + 2..).unwrap_or_default()).await?;
+        Ok(true)
+    }
+
+    /// No more comes. True when only now the header section is whole: the message had no body.
+    ///
+    /// # Errors
+    /// When the message cannot be taken.
+    pub async fn end(&mut self) -> Result<bool, ContentError> {
+        if self.head.is_some() {
+            return Ok(false);
+        }
+        let all = Bytes::from(std::mem::take(&mut self.gathered));
+        if !self.is_exact && !head::begins_with_field(&all) {
+            return self.take_all_as_body(&all).await;
+        }
+        if self.is_exact {
+            self.separator = "";
+            self.head = Some(all);
+        } else if all.ends_with(b"\r\n") {
+            self.head = Some(all);
+        } else {
+            self.head = Some([&all, b"\r\n".as_slice()].concat().into());
+        }
+        Ok(true)
+    }
+
+    /// The header section as it is now, without its empty line; empty before it is whole.
+    pub fn head(&self) -> &Bytes {
+        static NONE: Bytes = Bytes::new();
+        self.head.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Another header section; without an empty line, and each line ends in CRLF.
+    pub fn set_head(&mut self, head: Bytes) {
+        self.head = Some(head);
+    }
+
+    /// Another body.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn replace_body(&mut self, mut draft: Draft, body: &[u8]) -> Result<(), ContentError> {
+        draft.write(body).await?;
+        self.draft = draft;
+        self.separator = "\r\n";
+        Ok(())
+    }
+
+    /// The body as far as it is there, for plugins.
+    pub fn body(&mut self) -> Arc<dyn Body> {
+        self.draft.as_body()
+    }
+
+    /// How long the message is now.
+    pub fn octets(&self) -> u64 {
+        (self.gathered.len() + self.head().len() + self.separator.len()) as u64 + self.draft.octets()
+    }
+
+    /// What the store takes: `local_head` (Return-Path, for local readers only) and `trace` (Received) above the message.
+    pub fn into_body(self, local_head: &str, trace: &str) -> NewBody {
+        let head = [local_head.as_bytes(), trace.as_bytes(), self.head(), self.separator.as_bytes()].concat();
+        let local_head = u32::try_from(local_head.len()).unwrap_or(0);
+        NewBody { head: head.into(), tail: self.draft, summary: Bytes::new(), local_head }
+    }
+
+    /// The end of the header section is not in sight.
+    async fn go_on(&mut self) -> Result<bool, ContentError> {
+        let has_line = self.gathered.contains(&b'\n');
+        if has_line && !self.is_exact && !head::begins_with_field(&self.gathered) {
+            let all = Bytes::from(std::mem::take(&mut self.gathered));
+            return self.take_all_as_body(&all).await;
+        }
+        if self.gathered.len() > self.head_octets_max {
+            let all = Bytes::from(std::mem::take(&mut self.gathered));
+            return self.head_is_too_big(&all).await;
+        }
+        Ok(false)
+    }
+
+    async fn head_is_too_big(&mut self, all: &[u8]) -> Result<bool, ContentError> {
+        if !self.is_exact {
+            return Err(ContentError::HeadTooBig { octets_max: self.head_octets_max });
+        }
+        self.separator = "";
+        self.take_all_as_body(all).await
+    }
+
+    async fn take_all_as_body(&mut self, all: &[u8]) -> Result<bool, ContentError> {
+        self.draft.write(all).await?;
+        self.head = Some(Bytes::new());
+        Ok(true)
+    }
+}
+
+/// Where the empty line behind the header section begins, looked for from `from` on.
+fn head_end(octets: &[u8], from: usize) -> Option<usize> {
+    if octets.starts_with(b"\r\n") {
+        return Some(0);
+    }
+    let rest = octets.get(from..)?;
+    memchr::memmem::find(rest, b"\r\n\r\n").map(|at| from + at + 2)
+}

@@ -1,0 +1,265 @@
+//! From the header section to the reply to the end of data: loops, policy, trace fields, the commit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use maitred_mail::{Address, Body, EnhancedStatus, ForwardPath, Recipient};
+use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Outcome, SessionFacts};
+use maitred_smtp::Refusal;
+use maitred_smtp::server::{Mode, Session, Settled};
+use maitred_wire::Ticket;
+
+use super::{Receive, Transaction, broken, public_text};
+use crate::content::{Content, ContentError};
+use crate::deliver::{DeliverError, Parcel};
+use crate::house::House;
+use crate::judge::Ruling;
+use crate::resolve::{self, Place};
+use crate::{head, quota, submission, trace};
+
+/// What a message came to.
+enum End {
+    Settled(Settled),
+    Ruled(Ruling),
+}
+
+impl Receive {
+    /// The message is there: judged, stored, answered.
+    pub(super) async fn end_of_data(&mut self, session: &mut Session, ticket: Ticket, octets: u64) {
+        let Some(mut transaction) = self.transaction.take() else {
+            return session.refuse(ticket, &broken());
+        };
+        let end = match transaction.judge(&self.house, &self.facts).await {
+            Ok(()) => self.conclude(&mut transaction, session).await,
+            Err(error) => End::Ruled(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
+        };
+        self.log(&transaction, &end, octets);
+        session.delay(transaction.judgement.take_delay(self.house.config.limits.delay_max));
+        match end {
+            End::Settled(settled) => session.settle(ticket, &settled),
+            End::Ruled(Ruling::Refuse(refusal)) => session.refuse(ticket, &refusal),
+            End::Ruled(Ruling::Disconnect(refusal)) => session.disconnect(ticket, &refusal),
+            End::Ruled(Ruling::Go) => session.refuse(ticket, &broken()),
+        }
+    }
+
+    /// The message is judged: it is refused, dropped or stored.
+    async fn conclude(&self, transaction: &mut Transaction, session: &Session) -> End {
+        let Some(mut content) = transaction.content.take() else {
+            return End::Ruled(std::mem::replace(&mut transaction.ruling, Ruling::Go));
+        };
+        if transaction.ruling != Ruling::Go {
+            return End::Ruled(std::mem::replace(&mut transaction.ruling, Ruling::Go));
+        }
+        let id = transaction.id;
+        if transaction.judgement.discard.is_some() || transaction.places.iter().all(Place::is_empty) {
+            return End::Settled(Settled::Discarded { id });
+        }
+        if let Some(reason) = &transaction.judgement.quarantine {
+            let edit = Edit::AddHeader {
+                name: "X-Maitred-Quarantine".to_owned(),
+                value: Bytes::from(reason.clone()),
+                position: HeaderPosition::First,
+            };
+            content.set_head(head::edited(content.head(), &edit));
+        }
+        let now = self.house.now();
+        let hostname = &self.house.config.hostname;
+        if self.mode == Mode::Submission {
+            content.set_head(submission::completed(content.head(), id, hostname, now));
+        }
+        let refused = self.refused_by_quota(transaction, content.octets());
+        let mut parcel = Parcel::new(&transaction.envelope, now);
+        parcel.file(&transaction.judgement);
+        for (number, place) in transaction.places.iter().enumerate() {
+            if refused.iter().all(|(at, _)| *at != number) {
+                parcel.add(place);
+            }
+        }
+        if let (true, Some((_, refusal))) = (parcel.is_empty(), refused.first()) {
+            return End::Ruled(Ruling::Refuse(refusal.clone()));
+        }
+        let received = trace::received(&self.hop(transaction, session), &transaction.envelope);
+        let body = content.into_body(&trace::return_path(&transaction.envelope.reverse_path), &received);
+        match parcel.commit(&self.house, body).await {
+            Ok(durable) => End::Settled(Settled::Stored { durable, id, refused }),
+            Err(error) => {
+                tracing::warn!(session = self.facts.id, mail.id = %id, %error, "message not stored");
+                End::Ruled(Ruling::Refuse(refusal_of(&error)))
+            }
+        }
+    }
+
+    /// RFC 2033 has a reply for each recipient, so one full mailbox does not stop the others. SMTP has one for all: there
+    /// the size was looked at when RCPT came, and the commit has the last word.
+    fn refused_by_quota(&self, transaction: &Transaction, octets: u64) -> Vec<(usize, Refusal)> {
+        let mut refused = Vec::new();
+        if self.mode == Mode::Lmtp {
+            for (number, place) in transaction.places.iter().enumerate() {
+                if let Err(refusal) = quota::check(&self.house, &place.accounts, Some(octets)) {
+                    refused.push((number, refusal));
+                }
+            }
+        }
+        refused
+    }
+
+    fn hop<'a>(&'a self, transaction: &Transaction, session: &Session) -> trace::Hop<'a> {
+        trace::Hop {
+            mode: self.mode,
+            is_extended: self.is_extended,
+            helo: self.facts.helo.as_deref().unwrap_or("unknown"),
+            peer: self.facts.peer.remote.ip(),
+            tls: self.facts.tls.as_ref().map(|tls| (tls.version.as_str(), tls.cipher.as_str())),
+            is_authenticated: session.login().is_some(),
+            hostname: &self.house.config.hostname,
+            id: transaction.id,
+            now: self.house.now(),
+        }
+    }
+
+    /// The one line of a transaction.
+    fn log(&self, transaction: &Transaction, end: &End, octets: u64) {
+        let (status, verdict) = match end {
+            End::Settled(Settled::Stored { .. }) if transaction.judgement.quarantine.is_some() => {
+                (EnhancedStatus::OK, "quarantine")
+            }
+            End::Settled(Settled::Stored { .. }) => (EnhancedStatus::OK, "accept"),
+            End::Settled(Settled::Discarded { .. }) => (EnhancedStatus::OK, "discard"),
+            End::Ruled(Ruling::Refuse(refusal) | Ruling::Disconnect(refusal)) => (refusal.status, "refuse"),
+            End::Ruled(Ruling::Go) => (EnhancedStatus::TRY_LATER, "broken"),
+        };
+        let elapsed = self.house.clock.now().saturating_duration_since(transaction.began);
+        tracing::info!(
+            session = self.facts.id,
+            protocol = self.facts.listener,
+            peer.addr = %self.facts.peer.remote,
+            mail.id = %transaction.id,
+            reverse_path = %transaction.envelope.reverse_path,
+            recipients = transaction.envelope.recipients.len(),
+            octets,
+            %status,
+            verdict,
+            elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "message"
+        );
+    }
+}
+
+impl Transaction {
+    /// The header section is in: loops are found, and the header hook is asked.
+    pub(super) async fn head_is_complete(&mut self, house: &House, session: &SessionFacts) {
+        let Some(content) = self.content.as_ref() else { return };
+        if head::count(content.head(), "Received") > house.config.limits.received_max {
+            return self.stop(Ruling::Refuse(Refusal::new(EnhancedStatus::LOOP, "Too many hops")));
+        }
+        if self.chain.is_silent(Hook::Headers) {
+            return;
+        }
+        let facts = self.facts(content, Arc::new(Bytes::new()));
+        let outcome = self.chain.ask(session, HookCall::Headers(&facts)).await;
+        let ruling = self.judgement.absorb(outcome, Hook::Headers);
+        if ruling != Ruling::Go {
+            self.stop(ruling);
+        }
+    }
+
+    /// The whole message is in: one plugin after the other sees it, each as the one before left it.
+    async fn judge(&mut self, house: &House, session: &SessionFacts) -> Result<(), ContentError> {
+        if let Some(content) = self.content.as_mut()
+            && content.end().await?
+        {
+            self.head_is_complete(house, session).await;
+        }
+        self.apply_edits(house).await?;
+        let chain = Arc::clone(&self.chain);
+        for plugin in chain.of(Hook::Message) {
+            let Some(content) = self.content.as_mut() else { break };
+            let body = content.body();
+            let Some(content) = self.content.as_ref() else { break };
+            let facts = self.facts(content, body);
+            let mut outcome = Outcome::silent();
+            let answer = plugin.call(session, HookCall::Message(&facts)).await;
+            let is_decided = outcome.take(plugin.as_ref(), answer);
+            let ruling = self.judgement.absorb(outcome, Hook::Message);
+            if ruling != Ruling::Go {
+                self.stop(ruling);
+                break;
+            }
+            self.apply_edits(house).await?;
+            if is_decided {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The message as the next plugin sees it.
+    fn facts(&self, content: &Content, body: Arc<dyn Body>) -> MessageFacts {
+        MessageFacts {
+            id: self.id,
+            envelope: self.envelope.clone(),
+            head: content.head().clone(),
+            body,
+            symbols: self.judgement.symbols.clone(),
+            tags: self.judgement.tags.clone(),
+        }
+    }
+
+    async fn apply_edits(&mut self, house: &House) -> Result<(), ContentError> {
+        for edit in std::mem::take(&mut self.judgement.edits) {
+            let Some(content) = self.content.as_mut() else { return Ok(()) };
+            match edit {
+                Edit::ReplaceBody(body) => content.replace_body(house.store.draft(), &body).await?,
+                Edit::SetSender(reverse_path) => self.envelope.reverse_path = reverse_path,
+                Edit::AddRecipient(recipient) => self.add_recipient(house, recipient),
+                Edit::RemoveRecipient(address) => self.remove_recipient(&address),
+                Edit::ChangeRecipient { old, new } => {
+                    self.remove_recipient(&old);
+                    for Recipient { address, original } in new {
+                        let original = original.or_else(|| Some(old.clone()));
+                        self.add_recipient(house, Recipient { address, original });
+                    }
+                }
+                other => content.set_head(head::edited(content.head(), &other)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A plugin's recipient may be anywhere: the operator granted it that.
+    fn add_recipient(&mut self, house: &House, recipient: Recipient) {
+        let path = ForwardPath::Address(recipient.address.clone());
+        match resolve::place(&house.store.directory(), &house.config, &path, true) {
+            Ok(place) => {
+                self.places.push(Place { recipient: recipient.clone(), ..place });
+                self.envelope.recipients.push(recipient);
+            }
+            Err(refusal) => tracing::warn!(
+                mail.id = %self.id, forward_path = %recipient.address, status = %refusal.status,
+                "a plugin's recipient cannot be reached"
+            ),
+        }
+    }
+
+    /// Its place stays, empty: LMTP answers by place.
+    fn remove_recipient(&mut self, address: &Address) {
+        self.envelope.recipients.retain(|recipient| recipient.address != *address);
+        for place in self.places.iter_mut().filter(|place| place.recipient.address == *address) {
+            place.accounts.clear();
+            place.remote.clear();
+        }
+    }
+}
+
+/// The words for the peer, which learns nothing of our disks.
+fn refusal_of(error: &DeliverError) -> Refusal {
+    let text = match error {
+        DeliverError::Content(error) => public_text(error),
+        DeliverError::Store(maitred_store::Error::OverQuota(_)) => "A recipient's mailbox is full".to_owned(),
+        DeliverError::NoRecipients | DeliverError::Store(_) | DeliverError::Broken(_) => {
+            "The message cannot be stored now".to_owned()
+        }
+    };
+    Refusal::new(error.status(), text)
+}
