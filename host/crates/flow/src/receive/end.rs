@@ -68,7 +68,10 @@ impl Receive {
         if self.mode == Mode::Submission {
             content.set_head(submission::completed(content.head(), id, hostname, now));
         }
-        let refused = self.refused_by_quota(transaction, content.octets());
+        let return_path = trace::return_path(&transaction.envelope.reverse_path);
+        let received = trace::received(&self.hop(transaction, session), &transaction.envelope);
+        let octets = content.octets() + (return_path.len() + received.len()) as u64;
+        let refused = self.refused_by_quota(transaction, octets);
         let mut parcel = Parcel::new(&transaction.envelope, now);
         parcel.file(&transaction.judgement);
         for (number, place) in transaction.places.iter().enumerate() {
@@ -79,9 +82,7 @@ impl Receive {
         if let (true, Some((_, refusal))) = (parcel.is_empty(), refused.first()) {
             return End::Ruled(Ruling::Refuse(refusal.clone()));
         }
-        let received = trace::received(&self.hop(transaction, session), &transaction.envelope);
-        let body = content.into_body(&trace::return_path(&transaction.envelope.reverse_path), &received);
-        match parcel.commit(&self.house, body).await {
+        match parcel.commit(&self.house, content.into_body(&return_path, &received)).await {
             Ok(durable) => End::Settled(Settled::Stored { durable, id, refused }),
             Err(error) => {
                 tracing::warn!(session = self.facts.id, mail.id = %id, %error, "message not stored");
