@@ -40,6 +40,8 @@ impl ContentError {
 pub struct Content {
     /// What may be the header section, until its end is found.
     gathered: Vec<u8>,
+    /// The first line of what was gathered begins a field.
+    is_field: bool,
     /// The header section without its empty line, once it is whole.
     head: Option<Bytes>,
     /// What stands between head and body.
@@ -53,7 +55,15 @@ impl Content {
     /// A message from a peer: one that does not begin with a header field gets an empty header section, so that what we
     /// write above it is not mistaken for its own. A header section beyond the limit is refused.
     pub fn new(draft: Draft, head_octets_max: usize) -> Self {
-        Self { gathered: Vec::new(), head: None, separator: "\r\n", draft, head_octets_max, is_exact: false }
+        Self {
+            gathered: Vec::new(),
+            is_field: false,
+            head: None,
+            separator: "\r\n",
+            draft,
+            head_octets_max,
+            is_exact: false,
+        }
     }
 
     /// A message from a user's own client (APPEND): stored octet by octet as it is, whatever it is.
@@ -70,22 +80,17 @@ impl Content {
             self.draft.write(&octets).await?;
             return Ok(false);
         }
-        // An end mark may be cut by the end of what was gathered before.
-        let from = self.gathered.len().saturating_sub(3);
-        let is_first = self.gathered.is_empty();
-        // Most often the whole section comes at once: then nothing is copied but the slice that is kept.
-        let found = if is_first { head_end(&octets, 0) } else { None };
-        let all = match found {
-            Some(_) => octets,
+        let (all, end) = match head_end(&octets, 0).filter(|_| self.gathered.is_empty()) {
+            // Most often the whole section comes at once: then nothing is copied but the slice that is kept.
+            Some(end) => (octets, end),
             None => {
+                // The empty line may be cut by the end of what was gathered before.
+                let from = self.gathered.len().saturating_sub(3);
                 self.gathered.extend_from_slice(&octets);
-                match head_end(&self.gathered, from) {
-                    Some(_) => Bytes::from(std::mem::take(&mut self.gathered)),
-                    None => return self.go_on().await,
-                }
+                let Some(end) = head_end(&self.gathered, from) else { return self.go_on(from).await };
+                (Bytes::from(std::mem::take(&mut self.gathered)), end)
             }
         };
-        let end = head_end(&all, if found.is_some() { 0 } else { from }).unwrap_or(all.len());
         if !self.is_exact && !head::begins_with_field(&all) && end > 0 {
             return self.take_all_as_body(&all).await;
         }
@@ -159,12 +164,15 @@ impl Content {
         NewBody { head: head.into(), tail: self.draft, summary: Bytes::new(), local_head }
     }
 
-    /// The end of the header section is not in sight.
-    async fn go_on(&mut self) -> Result<bool, ContentError> {
-        let has_line = self.gathered.contains(&b'\n');
-        if has_line && !self.is_exact && !head::begins_with_field(&self.gathered) {
-            let all = Bytes::from(std::mem::take(&mut self.gathered));
-            return self.take_all_as_body(&all).await;
+    /// The end of the header section is not in sight; the octets before `from` were looked at before.
+    async fn go_on(&mut self, from: usize) -> Result<bool, ContentError> {
+        let fresh = self.gathered.get(from..).unwrap_or_default();
+        if !self.is_field && !self.is_exact && memchr::memchr(b'\n', fresh).is_some() {
+            self.is_field = head::begins_with_field(&self.gathered);
+            if !self.is_field {
+                let all = Bytes::from(std::mem::take(&mut self.gathered));
+                return self.take_all_as_body(&all).await;
+            }
         }
         if self.gathered.len() > self.head_octets_max {
             let all = Bytes::from(std::mem::take(&mut self.gathered));

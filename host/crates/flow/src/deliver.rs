@@ -72,7 +72,8 @@ impl Parcel {
     pub(crate) fn new(envelope: &Envelope, accepted: Timestamp) -> Self {
         Self {
             reverse_path: envelope.reverse_path.clone(),
-            parameters: envelope.parameters.clone(),
+            // What the client estimated is not what is stored now.
+            parameters: MailParameters { size: None, ..envelope.parameters.clone() },
             accounts: Vec::new(),
             remote: Vec::new(),
             mailbox: None,

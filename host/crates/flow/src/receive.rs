@@ -48,6 +48,8 @@ pub struct Arrival {
 pub struct Receive {
     house: Arc<House>,
     mode: Mode,
+    /// Without a login.
+    may_relay: bool,
     facts: SessionFacts,
     /// For the hooks of the session; each transaction takes its own.
     chain: Arc<Chain>,
@@ -93,6 +95,7 @@ impl Receive {
             chain: (house.chains)(),
             house,
             mode: arrival.mode,
+            may_relay: arrival.may_relay,
             facts,
             judgement: Judgement::default(),
             is_extended: false,
@@ -101,19 +104,17 @@ impl Receive {
     }
 
     async fn connected(&mut self, session: &mut Session, ticket: Ticket) {
+        self.note_tls(session);
         let ruling = self.judgement.ask(&self.chain, &self.facts, HookCall::Connect).await;
         self.rule(session, ticket, ruling);
     }
 
     async fn hello(&mut self, session: &mut Session, ticket: Ticket, name: String, is_extended: bool) {
-        // What TLS and login were before belongs to the session before STARTTLS.
-        self.facts.tls = session.tls().map(|tls| TlsFacts {
-            version: tls.version.clone(),
-            cipher: tls.cipher.clone(),
-            server_name: tls.server_name.clone(),
-        });
+        self.note_tls(session);
         if session.login().is_none() {
+            // Forgotten at STARTTLS.
             self.facts.login = None;
+            self.facts.may_relay = self.may_relay;
         }
         self.is_extended = is_extended;
         let ruling = self.judgement.ask(&self.chain, &self.facts, HookCall::Helo(&name)).await;
@@ -144,6 +145,7 @@ impl Receive {
             (Ok(verified), Ruling::Go) => {
                 tracing::info!(session = self.facts.id, account = %verified.address(), peer.addr = %peer, "logged in");
                 self.facts.login = Some(login);
+                self.facts.may_relay = true;
                 session.authenticate(ticket, verified);
             }
             (_, Ruling::Disconnect(refusal)) => session.disconnect(ticket, &refusal),
@@ -170,19 +172,19 @@ impl Receive {
         let chain = (self.house.chains)();
         let mut judgement = self.judgement.clone();
         let ruling = judgement.ask(&chain, &self.facts, HookCall::Mail(&reverse_path)).await;
+        let delay = judgement.take_delay(self.house.config.limits.delay_max);
         if ruling == Ruling::Go {
             self.transaction = Some(Box::new(Transaction {
                 id: self.house.store.next_message_id(),
                 chain,
                 envelope: Envelope { reverse_path, parameters, recipients: Vec::new() },
                 places: Vec::new(),
-                judgement: judgement.clone(),
+                judgement,
                 content: None,
                 ruling: Ruling::Go,
                 began: self.house.clock.now(),
             }));
         }
-        let delay = judgement.take_delay(self.house.config.limits.delay_max);
         answer(session, ticket, ruling, delay);
     }
 
@@ -190,7 +192,7 @@ impl Receive {
         let Some(transaction) = self.transaction.as_deref_mut() else {
             return session.refuse(ticket, &broken());
         };
-        let may_relay = self.facts.may_relay || session.login().is_some();
+        let may_relay = self.facts.may_relay;
         let placed = resolve::place(&self.house.store.directory(), &self.house.config, &path, may_relay);
         let size = transaction.envelope.parameters.size;
         let room = |place: Place| quota::check(&self.house, &place.accounts, size).map(|()| place);
@@ -232,6 +234,14 @@ impl Receive {
             Ok(true) => transaction.head_is_complete(&self.house, &self.facts).await,
             Err(error) => transaction.stop(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
         }
+    }
+
+    fn note_tls(&mut self, session: &Session) {
+        self.facts.tls = session.tls().map(|tls| TlsFacts {
+            version: tls.version.clone(),
+            cipher: tls.cipher.clone(),
+            server_name: tls.server_name.clone(),
+        });
     }
 
     fn rule(&mut self, session: &mut Session, ticket: Ticket, ruling: Ruling) {
