@@ -18,7 +18,7 @@ pub struct Reply {
     lines: Vec<String>,
 }
 
-/// Why something is refused, as flow says it. The three-digit code follows from the status ([`Reply::refused`]).
+/// Why something is refused, as flow says it. The three-digit code follows from stage and status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// RFC 3463; class 4 or 5.
