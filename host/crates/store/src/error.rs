@@ -26,6 +26,9 @@ pub enum Error {
     /// Something else still needs it: a domain with accounts, a mailbox with children.
     #[error("{0} is still in use")]
     InUse(String),
+    /// An alias would lead back to itself.
+    #[error("{0} would lead back to itself")]
+    Looping(String),
     /// The mailbox has all the keywords it can have.
     #[error("too many keywords in mailbox {}", .0.0)]
     TooManyKeywords(MailboxId),
@@ -54,6 +57,7 @@ impl Error {
             | Self::Exists(_)
             | Self::Unknown(_)
             | Self::InUse(_)
+            | Self::Looping(_)
             | Self::TooManyKeywords(_) => EnhancedStatus::new(Class::Permanent, 2, 0),
             Self::Unavailable(_) | Self::Damaged(_) => EnhancedStatus::TRY_LATER,
         }

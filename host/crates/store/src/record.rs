@@ -72,8 +72,6 @@ pub struct MessageRecord {
 /// Where a content is kept. Opaque outside of the store; give it to [`crate::Store::body`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyRef {
-    /// BLAKE3 of the content, first half.
-    pub(crate) digest: [u8; 16],
     /// Segment and offset of the head.
     pub(crate) head: Extent,
     /// The rest.

@@ -1,37 +1,47 @@
 //! The store as its users see it.
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use bytes::{Bytes, BytesMut};
-use maitred_mail::{
-    AccountId, Address, Body, BodyError, Directory, Durable, MailboxId, MessageId, Snapshot, Uid,
-};
+use maitred_mail::{AccountId, Address, Body, Directory, MailboxId, MessageId, Snapshot, Uid, UidValidity};
 use maitred_queue::QueueId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
-use crate::Error;
+use crate::body::{Contents, StoredBody};
+use crate::codec::{self, Message, Summary};
+use crate::commit::{Committer, Log, ReadyBody, Request};
 use crate::credentials::Credentials;
-use crate::intent::{Batch, Changed, Intent, Receipt, Urgency};
-use crate::model::{Model, Stored, canonical};
-use crate::record::{Account, BodyRef, Extent, MailboxRecord, MessageRecord};
-use crate::spool::Draft;
+use crate::index::Index;
+use crate::index::memory::MemoryIndex;
+use crate::intent::{Batch, Receipt};
+use crate::log::{Folder, Writer};
+use crate::open::{self, Opened};
+use crate::plan::accounts::{AccountRecord, alias_key};
+use crate::plan::mailboxes::{NameRecord, canonical, names};
+use crate::record::{Account, BodyRef, MailboxRecord, MessageRecord};
+use crate::shared::{Shared, Stats, lock};
+use crate::spool::{Draft, disk};
+use crate::view::{Read, View};
+use crate::{Config, Error, apply, keys};
 
 /// All mail state. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    model: Mutex<Model>,
-    directory: ArcSwap<Directory>,
-    watched: Mutex<HashMap<MailboxId, watch::Sender<Arc<Snapshot>>>>,
-    queue_changed: Notify,
-    credentials: Credentials,
-    faults: Faults,
-    next_message: std::sync::atomic::AtomicU64,
+    shared: Arc<Shared>,
+    requests: Mutex<Option<SyncSender<Request>>>,
+    threads: Mutex<Vec<JoinHandle<bool>>>,
+    folder: Option<Arc<Folder>>,
+    inline_octets_max: usize,
+    next_message: AtomicU64,
+    /// The folder and its lock, held as long as the store is open.
+    home: Option<(std::path::PathBuf, File)>,
+    opened: Opened,
 }
 
 /// Makes the memory engine fail: what tests of error paths need.
@@ -44,7 +54,7 @@ impl Faults {
         *lock(&self.0) = Some((skip, error));
     }
 
-    fn next(&self) -> Result<(), Error> {
+    pub(crate) fn next(&self) -> Result<(), Error> {
         let mut planned = lock(&self.0);
         match planned.take() {
             Some((0, error)) => Err(error),
@@ -57,14 +67,9 @@ impl Faults {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What a session on a mailbox holds: its state now, and when it changes.
 pub struct Watch {
-    store: Store,
-    mailbox: MailboxId,
+    shared: Arc<Shared>,
     receiver: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -84,98 +89,195 @@ impl Watch {
 
     /// Takes the UIDs that no session has been told as recent yet (RFC 3501 §2.3.2).
     pub fn claim_recent(&self) -> std::ops::Range<u32> {
-        lock(&self.store.0.model).claim_recent(self.mailbox)
+        self.shared.claim_recent(&self.snapshot())
     }
 }
 
+/// Commits that may wait for the committer, groups for the applier.
+const REQUESTS_WAITING: usize = 4096;
+const GROUPS_WAITING: usize = 256;
+
 impl Store {
+    /// Opens the store in a folder, and recovers it from whatever happened to it. Blocks: call it at start-up.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] or [`Error::Full`] when the folder cannot be used, or another process uses it.
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        let parts = open::open(config)?;
+        let writer = Writer::begin(&parts.folder, config.segment_octets).map_err(disk)?;
+        let contents = Contents::disk(Arc::clone(&parts.folder));
+        let home = Some((config.directory.clone(), parts.lock));
+        Self::start(
+            config,
+            parts.index,
+            Log::Disk(writer),
+            contents,
+            Faults::default(),
+            Some(parts.folder),
+            home,
+            parts.opened,
+        )
+    }
+
     /// An engine that keeps everything in memory and can be told to fail.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without a source of randomness.
+    /// [`Error::Unavailable`] without threads or a source of randomness.
     pub fn memory() -> Result<(Self, Faults), Error> {
         let faults = Faults::default();
-        let inner = Inner {
-            model: Mutex::default(),
-            directory: ArcSwap::default(),
-            watched: Mutex::default(),
-            queue_changed: Notify::new(),
+        let config = Config::new("");
+        let index = Arc::new(MemoryIndex::default());
+        let contents = Contents::Memory(Mutex::default());
+        let log = Log::Memory { next: 1 };
+        let store =
+            Self::start(&config, index, log, contents, faults.clone(), None, None, Opened::default())?;
+        Ok((store, faults))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called twice, by the two engines above, with what they differ in"
+    )]
+    fn start(
+        config: &Config,
+        index: Arc<dyn Index>,
+        log: Log,
+        contents: Contents,
+        faults: Faults,
+        folder: Option<Arc<Folder>>,
+        home: Option<(std::path::PathBuf, File)>,
+        opened: Opened,
+    ) -> Result<Self, Error> {
+        let view = View::new(index);
+        let directory = read_directory(&view)?;
+        let shared = Arc::new(Shared {
+            view,
+            directory: ArcSwap::from_pointee(directory),
+            contents: Arc::new(contents),
             credentials: Credentials::new()?,
-            faults: faults.clone(),
-            next_message: std::sync::atomic::AtomicU64::new(1),
+            watched: Mutex::default(),
+            recent: Mutex::default(),
+            queue_changed: Notify::new(),
+            counts: crate::shared::Counts::default(),
+            faults,
+            snapshots_max: config.snapshots_max,
+            is_full: AtomicBool::new(false),
+        });
+        let (requests, receiver) = sync_channel(REQUESTS_WAITING);
+        let (applier, groups) = sync_channel(GROUPS_WAITING);
+        let committer = Committer {
+            shared: Arc::clone(&shared),
+            log,
+            requests: receiver,
+            applier,
+            soon: config.soon,
+            is_after_crash: opened.is_after_crash,
+            skipped: Default::default(),
+            group: 0,
+            unsynced_since: None,
+            broken: None,
         };
-        Ok((Self(Arc::new(inner)), faults))
+        let for_applier = Arc::clone(&shared);
+        let room = Room { directory: config.directory.clone(), reserve_octets: config.reserve_octets };
+        let is_on_disk = folder.is_some();
+        let has_room = move || !is_on_disk || room.is_left();
+        shared.is_full.store(!has_room(), Ordering::Relaxed);
+        let threads = vec![
+            spawn("store-commit", move || {
+                committer.run();
+                true
+            })?,
+            spawn("store-apply", move || apply::run(&for_applier, &groups, &has_room))?,
+        ];
+        Ok(Self(Arc::new(Inner {
+            shared,
+            requests: Mutex::new(Some(requests)),
+            threads: Mutex::new(threads),
+            folder,
+            inline_octets_max: config.inline_octets_max,
+            // Unix time in 2^-20 seconds: grows over restarts, and faster than messages come.
+            next_message: AtomicU64::new(u64::from(Shared::unix_seconds()) << 20),
+            home,
+            opened,
+        })))
+    }
+
+    /// What opening it came to.
+    pub fn opened(&self) -> &Opened {
+        &self.0.opened
     }
 
     /// Who is here, as of the last commit. Never waits.
     pub fn directory(&self) -> Arc<Directory> {
-        self.0.directory.load_full()
+        self.0.shared.directory.load_full()
     }
 
     /// A message content that begins to arrive.
     pub fn draft(&self) -> Draft {
-        Draft::new(u64::MAX)
+        Draft::new(self.0.folder.clone(), self.0.inline_octets_max)
     }
 
     /// A name for a message in logs, traces and Received fields.
     pub fn next_message_id(&self) -> MessageId {
-        MessageId(self.0.next_message.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        MessageId(self.0.next_message.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Does all intents or none. When it returns with [`Urgency::Now`], they are durable.
+    /// Does all intents or none. When it returns with [`crate::Urgency::Now`], they are durable.
     ///
     /// # Errors
     /// What kept it from doing any of it.
-    pub async fn commit(&self, mut batch: Batch) -> Result<Receipt, Error> {
-        self.0.faults.next()?;
-        let mut model = lock(&self.0.model);
-        let mut next = model.clone();
-        next.touched.clear();
-        let bodies: Vec<Stored> = batch.bodies.iter_mut().map(|body| stored(&mut next, body)).collect();
-        let changes: Vec<Changed> =
-            batch.intents.iter().map(|intent| next.apply(intent, &bodies)).collect::<Result<_, _>>()?;
-        *model = next;
-        self.after(&model, &batch.intents);
-        let durable = (batch.urgency == Urgency::Now).then(Durable::after_sync);
-        Ok(Receipt { changes, durable })
+    pub async fn commit(&self, batch: Batch) -> Result<Receipt, Error> {
+        let mut bodies = Vec::with_capacity(batch.bodies.len());
+        for body in batch.bodies {
+            let tail = body.tail.finish().await?;
+            bodies.push(ReadyBody {
+                head: body.head,
+                tail,
+                summary: body.summary,
+                local_head: body.local_head,
+            });
+        }
+        let (answer, receipt) = oneshot::channel();
+        let request = Request { bodies, intents: batch.intents, urgency: batch.urgency, answer };
+        self.hand_over(request).await?;
+        receipt.await.map_err(|_| stopping())?
     }
 
-    /// Tells everybody who waits for what was just done.
-    fn after(&self, model: &Model, intents: &[Intent]) {
-        let watched = lock(&self.0.watched);
-        for id in &model.touched {
-            if let (Some(sender), Some(snapshot)) = (watched.get(id), model.snapshot(*id)) {
-                sender.send_replace(Arc::new(snapshot));
+    /// Gives a request to the committer; when too many wait, so does this one.
+    async fn hand_over(&self, mut request: Request) -> Result<(), Error> {
+        loop {
+            let sender = lock(&self.0.requests).clone().ok_or_else(stopping)?;
+            match sender.try_send(request) {
+                Ok(()) => return Ok(()),
+                Err(std::sync::mpsc::TrySendError::Disconnected(_)) => return Err(stopping()),
+                Err(std::sync::mpsc::TrySendError::Full(back)) => request = back,
             }
-        }
-        drop(watched);
-        for intent in intents {
-            match intent {
-                Intent::Enqueue { .. } | Intent::UpdateQueue { .. } | Intent::RemoveQueue { .. } => {
-                    self.0.queue_changed.notify_one();
-                }
-                Intent::SetPassword { address, .. } => {
-                    if let Some(account) = model.directory.account(address) {
-                        self.0.credentials.forget(account);
-                    }
-                }
-                Intent::AddDomain(_)
-                | Intent::RemoveDomain(_)
-                | Intent::AddAccount { .. }
-                | Intent::RemoveAccount(_)
-                | Intent::SetAlias { .. }
-                | Intent::RemoveAlias(_) => self.0.directory.store(Arc::new(model.directory.clone())),
-                _ => {}
-            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
-    /// All mailboxes of an account, by name.
+    /// All mailboxes of an account, by name, and names that are only subscribed.
     ///
     /// # Errors
     /// [`Error::AccountGone`].
     pub async fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRecord>, Error> {
-        lock(&self.0.model).mailboxes(account)
+        let shared = &self.0.shared;
+        shared.view.get(&keys::account(account))?.ok_or(Error::AccountGone(account))?;
+        let prefix = keys::subscription(account, "");
+        let subscribed =
+            shared.view.range(&prefix, &keys::behind(&prefix), crate::plan::mailboxes::NAMES_MAX)?;
+        let mut subscribed: std::collections::BTreeSet<Box<str>> =
+            subscribed.iter().filter_map(|(key, _)| keys::name_of(key)).map(Box::from).collect();
+        let mut records = Vec::new();
+        for (name, record) in names(&shared.view, account)? {
+            let is_subscribed = subscribed.remove(&name);
+            records.push(self.record(name, record, is_subscribed)?);
+        }
+        for name in subscribed {
+            records.push(self.record(name, NameRecord { mailbox: None, special_use: None }, true)?);
+        }
+        records.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(records)
     }
 
     /// One mailbox by name.
@@ -184,8 +286,45 @@ impl Store {
     /// [`Error::NoMailbox`], [`Error::BadName`].
     pub async fn mailbox(&self, account: AccountId, name: &str) -> Result<MailboxRecord, Error> {
         let name = canonical(name)?;
-        let found = self.mailboxes(account).await?.into_iter().find(|record| record.name == name);
-        found.filter(|record| record.id.is_some()).ok_or(Error::NoMailbox)
+        let view = &self.0.shared.view;
+        let value = view.get(&keys::name(account, &name))?.ok_or(Error::NoMailbox)?;
+        let record: NameRecord = serde_json::from_slice(&value)
+            .map_err(|error| Error::Damaged(format!("a mailbox name: {error}")))?;
+        if record.mailbox.is_none() {
+            return Err(Error::NoMailbox);
+        }
+        let is_subscribed = view.get(&keys::subscription(account, &name))?.is_some();
+        self.record(name, record, is_subscribed)
+    }
+
+    fn record(
+        &self,
+        name: Box<str>,
+        record: NameRecord,
+        is_subscribed: bool,
+    ) -> Result<MailboxRecord, Error> {
+        let NameRecord { mailbox: id, special_use } = record;
+        let mut found = MailboxRecord {
+            id,
+            name,
+            special_use,
+            is_subscribed,
+            uid_validity: UidValidity(0),
+            uid_next: Uid(1),
+            messages: 0,
+            unseen: 0,
+            recent: 0,
+        };
+        if let Some(id) = id {
+            let head = self.0.shared.head(id)?;
+            let recent_from = lock(&self.0.shared.recent).get(&id).copied().unwrap_or(head.recent_from);
+            found.uid_validity = head.uid_validity;
+            found.uid_next = head.uid_next;
+            found.messages = head.messages;
+            found.unseen = head.unseen;
+            found.recent = head.uid_next.0.saturating_sub(recent_from.0).min(head.messages);
+        }
+        Ok(found)
     }
 
     /// Follows a mailbox.
@@ -193,71 +332,117 @@ impl Store {
     /// # Errors
     /// [`Error::NoMailbox`].
     pub async fn watch(&self, mailbox: MailboxId) -> Result<Watch, Error> {
-        let model = lock(&self.0.model);
-        let snapshot = model.snapshot(mailbox).ok_or(Error::NoMailbox)?;
-        let mut watched = lock(&self.0.watched);
-        let sender = watched.entry(mailbox).or_insert_with(|| watch::Sender::new(Arc::new(snapshot)));
-        Ok(Watch { store: self.clone(), mailbox, receiver: sender.subscribe() })
+        let receiver = self.0.shared.watch(mailbox)?;
+        Ok(Watch { shared: Arc::clone(&self.0.shared), receiver })
     }
 
-    /// The records of these messages, in this order; those not there are passed over.
+    /// The records of these messages (UIDs in ascending order); those not there are passed over.
     ///
     /// # Errors
-    /// [`Error::NoMailbox`].
+    /// [`Error::Damaged`], [`Error::Unavailable`].
     pub async fn records(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<MessageRecord>, Error> {
-        lock(&self.0.model).records(mailbox, uids)
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(Vec::new()) };
+        let view = &self.0.shared.view;
+        let span = (last.0.saturating_sub(first.0) as usize).saturating_add(1);
+        let mut found = Vec::with_capacity(uids.len());
+        if span <= uids.len().saturating_mul(2) {
+            // Mostly neighbours: one range instead of a look-up each.
+            let to = keys::behind(&keys::message(mailbox, *last));
+            let mut wanted = uids.iter().copied().peekable();
+            for (key, value) in view.range(&keys::message(mailbox, *first), &to, span)? {
+                let uid =
+                    keys::uid_of(&key).ok_or_else(|| Error::Damaged("a key of a message".to_owned()))?;
+                while wanted.peek().is_some_and(|next| *next < uid) {
+                    wanted.next();
+                }
+                if wanted.peek() == Some(&uid) {
+                    found.push(self.message(uid, value).await?);
+                }
+            }
+        } else {
+            for uid in uids {
+                if let Some(value) = view.get(&keys::message(mailbox, *uid))? {
+                    found.push(self.message(*uid, value).await?);
+                }
+            }
+        }
+        // A page is read without waiting for anything: let others have the thread before the next one.
+        if uids.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        Ok(found)
+    }
+
+    async fn message(&self, uid: Uid, value: bytes::Bytes) -> Result<MessageRecord, Error> {
+        let Message { internal_date, octets, body, summary } = Message::decode(value)?;
+        let summary = match summary {
+            Summary::Inline(summary) => summary,
+            Summary::InLog(extent) => self
+                .0
+                .shared
+                .contents
+                .read_all(extent)
+                .await
+                .map_err(|error| Error::Damaged(error.to_string()))?,
+        };
+        Ok(MessageRecord { uid, internal_date, octets, body, summary })
     }
 
     /// A stored content, whole.
     pub fn body(&self, body: &BodyRef) -> Arc<dyn Body> {
-        self.content(body, 0)
+        Arc::new(StoredBody { contents: Arc::clone(&self.0.shared.contents), body: body.clone(), from: 0 })
     }
 
     /// A stored content without what is for local readers only: what is sent to other servers.
     pub fn relay_body(&self, body: &BodyRef) -> Arc<dyn Body> {
-        self.content(body, body.local_head)
-    }
-
-    fn content(&self, body: &BodyRef, from: u32) -> Arc<dyn Body> {
-        match lock(&self.0.model).contents.get(&body.digest) {
-            Some(content) => Arc::new(content.slice((from as usize).min(content.len())..)),
-            None => Arc::new(Missing),
-        }
+        let from = u64::from(body.local_head);
+        Arc::new(StoredBody { contents: Arc::clone(&self.0.shared.contents), body: body.clone(), from })
     }
 
     /// All that waits in the queue.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Damaged`], [`Error::Unavailable`].
     pub async fn queue(&self) -> Result<Vec<(QueueId, maitred_queue::Entry, BodyRef)>, Error> {
-        let model = lock(&self.0.model);
-        Ok(model.queue.iter().map(|(id, (entry, body))| (*id, entry.clone(), body.clone())).collect())
+        let pairs = self.0.shared.view.range(b"q", &keys::behind(b"q"), usize::MAX)?;
+        let decoded = pairs.into_iter().map(|(key, value)| {
+            let id = keys::number_of(&key).ok_or_else(|| Error::Damaged("a key of the queue".to_owned()))?;
+            let (entry, body) = codec::decode_queue(value)?;
+            Ok((MessageId(id), entry, body))
+        });
+        decoded.collect()
     }
 
     /// One entry of the queue.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Damaged`], [`Error::Unavailable`].
     pub async fn queue_entry(&self, id: QueueId) -> Result<Option<(maitred_queue::Entry, BodyRef)>, Error> {
-        Ok(lock(&self.0.model).queue.get(&id).cloned())
+        self.0.shared.view.get(&keys::queue(id.0))?.map(codec::decode_queue).transpose()
     }
 
     /// Completes after the queue changed.
     pub async fn queue_changed(&self) {
-        self.0.queue_changed.notified().await;
+        self.0.shared.queue_changed.notified().await;
     }
 
     /// All accounts.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Damaged`], [`Error::Unavailable`].
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        Ok(lock(&self.0.model).accounts())
+        let pairs = self.0.shared.view.range(b"a", &keys::behind(b"a"), usize::MAX)?;
+        let ids = pairs.iter().filter_map(|(key, _)| keys::number_of(key)).map(AccountId);
+        Ok(ids.filter_map(|id| self.account(id)).collect())
     }
 
-    /// One account. Never waits.
+    /// One account. Never waits long.
     pub fn account(&self, id: AccountId) -> Option<Account> {
-        lock(&self.0.model).account(id)
+        let view = &self.0.shared.view;
+        let AccountRecord { address, quota, .. } = AccountRecord::read(view, id).ok()?;
+        let used =
+            view.get(&keys::used(id)).ok()?.and_then(|value| codec::decode_number(&value).ok()).unwrap_or(0);
+        Some(Account { id, address, used, quota })
     }
 
     /// Whose login and password these are. A login is the account's address.
@@ -266,12 +451,12 @@ impl Store {
     /// [`Error::Unavailable`].
     pub async fn verify(&self, login: &str, password: &str) -> Result<Option<(AccountId, Address)>, Error> {
         let found = Address::parse(login).ok().and_then(|address| {
-            let model = lock(&self.0.model);
-            let id = model.directory.account(&address)?;
-            Some((id, address.folded(), model.password_hash(id)?))
+            let id = self.directory().account(&address)?;
+            let record = AccountRecord::read(&self.0.shared.view, id).ok()?;
+            Some((id, record.address, record.password_hash))
         });
         let account = found.as_ref().map(|(id, _, phc)| (*id, phc.clone()));
-        let is_right = self.0.credentials.verify(account, password).await?;
+        let is_right = self.0.shared.credentials.verify(account, password).await?;
         Ok(found.filter(|_| is_right).map(|(id, address, _)| (id, address)))
     }
 
@@ -280,35 +465,80 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn hash_password(&self, password: &str) -> Result<String, Error> {
-        self.0.credentials.hash(password).await
+        self.0.shared.credentials.hash(password).await
     }
 
-    /// Ends all work; what was acknowledged is on disk.
-    pub async fn close(&self) {}
+    /// Figures since the start.
+    pub fn stats(&self) -> Stats {
+        self.0.shared.stats()
+    }
+
+    /// Ends all work: what was acknowledged is on disk, the index is up to date, the next start is quick.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.0);
+        // A failure of the threads was logged by them.
+        let _ = tokio::task::spawn_blocking(move || inner.stop()).await;
+    }
 }
 
-fn stored(model: &mut Model, body: &mut crate::NewBody) -> Stored {
-    let mut whole = BytesMut::from(body.head.as_ref());
-    whole.extend_from_slice(&body.tail.freeze());
-    let octets = whole.len() as u64;
-    let whole: Bytes = whole.freeze();
-    let mut digest = [0; 16];
-    digest.copy_from_slice(blake3::hash(&whole).as_bytes().get(..16).unwrap_or(&[0; 16]));
-    model.contents.insert(digest, whole);
-    let head = Extent { octets: body.head.len() as u64, ..Extent::default() };
-    let tail = Extent { octets: octets - head.octets, ..Extent::default() };
-    let reference = BodyRef { digest, head, tail, local_head: body.local_head };
-    Stored { body: reference, octets, summary: body.summary.clone() }
+impl Inner {
+    fn stop(&self) {
+        drop(lock(&self.requests).take());
+        let threads: Vec<_> = lock(&self.threads).drain(..).collect();
+        if threads.is_empty() {
+            return;
+        }
+        let is_well = threads.into_iter().all(|thread| thread.join().unwrap_or(false));
+        if let (true, Some((directory, _))) = (is_well, &self.home)
+            && let Err(error) = open::put_clean_mark(directory)
+        {
+            tracing::warn!(error = %error, "clean end not marked");
+        }
+    }
 }
 
-struct Missing;
-
-impl Body for Missing {
-    fn octets(&self) -> u64 {
-        0
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
     }
+}
 
-    fn read(&self, _: u64, _: usize) -> Pin<Box<dyn Future<Output = Result<Bytes, BodyError>> + Send + '_>> {
-        Box::pin(async { Err(BodyError("the content is not there".to_owned())) })
+/// Whether the disk has room left.
+struct Room {
+    directory: std::path::PathBuf,
+    reserve_octets: u64,
+}
+
+impl Room {
+    fn is_left(&self) -> bool {
+        crate::room::free_octets(&self.directory).is_none_or(|free| free >= self.reserve_octets)
     }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable("the store is stopping".to_owned())
+}
+
+fn spawn(name: &str, work: impl FnOnce() -> bool + Send + 'static) -> Result<JoinHandle<bool>, Error> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(disk)
+}
+
+fn read_directory(view: &View) -> Result<Directory, Error> {
+    let all = |letter: &[u8]| view.range(letter, &keys::behind(letter), usize::MAX);
+    let text = |key: &[u8]| String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+    let mut directory = Directory::default();
+    for (key, _) in all(b"d")? {
+        directory.domains.extend(maitred_mail::Domain::parse(&text(&key)).ok());
+    }
+    for (key, value) in all(b"a")? {
+        if let Some(id) = keys::number_of(&key) {
+            directory.accounts.insert(AccountRecord::decode(&value)?.address, AccountId(id));
+        }
+    }
+    for (key, value) in all(b"l")? {
+        let targets =
+            serde_json::from_slice(&value).map_err(|error| Error::Damaged(format!("an alias: {error}")))?;
+        directory.aliases.extend(alias_key(&text(&key)).map(|key| (key, targets)));
+    }
+    Ok(directory)
 }

@@ -1,0 +1,127 @@
+//! The segment log: what is acknowledged is here, whatever becomes of the index.
+//!
+//! A segment is a file `00000001.seg` with a header and records: magic, kind, length, CRC-32C, payload. Records are only
+//! ever appended; a group of commits is one write and one fdatasync. A large body has a segment of its own, written and
+//! synced before the commit that refers to it is queued.
+//!
+//! Invariants: nothing is acknowledged before the fdatasync that covers it returned without error; after a failed write
+//! or sync that file is never written again; a bad record followed by a good one is damage and is skipped, a bad one
+//! followed by nothing good is a torn tail and is cut off.
+
+mod record;
+mod scan;
+mod side;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub(crate) use record::{HEADER_OCTETS, Kind, frame};
+pub(crate) use scan::{Found, scan};
+pub(crate) use side::Side;
+
+/// Where a record begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Position {
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+}
+
+/// The folder of segments.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// The number the next segment gets.
+    next: AtomicU32,
+    should_sync: bool,
+}
+
+impl Folder {
+    /// Opens (or makes) the folder; answers the numbers of the segments in it, in order.
+    pub(crate) fn open(path: &Path, should_sync: bool) -> io::Result<(Arc<Self>, Vec<u32>)> {
+        std::fs::create_dir_all(path)?;
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let name = entry?.file_name();
+            if let Some(number) =
+                name.to_str().and_then(|n| n.strip_suffix(".seg")).and_then(|n| n.parse().ok())
+            {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        let next = AtomicU32::new(numbers.last().map_or(1, |last: &u32| last + 1));
+        let folder = Arc::new(Self { path: path.to_owned(), next, should_sync });
+        folder.sync_entries()?;
+        Ok((folder, numbers))
+    }
+
+    pub(crate) fn segment_path(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{number:08}.seg"))
+    }
+
+    /// A new segment, its directory entry durable.
+    pub(crate) fn create(&self) -> io::Result<(u32, File)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(self.segment_path(number))?;
+        file.write_all_at(&record::segment_header(number), 0)?;
+        self.sync_entries()?;
+        Ok((number, file))
+    }
+
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        if self.should_sync { file.sync_data() } else { Ok(()) }
+    }
+
+    fn sync_entries(&self) -> io::Result<()> {
+        if self.should_sync { File::open(&self.path)?.sync_all() } else { Ok(()) }
+    }
+}
+
+/// The segment that is written now.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    folder: Arc<Folder>,
+    file: File,
+    end: Position,
+    segment_octets: u64,
+}
+
+impl Writer {
+    /// Begins a new segment.
+    pub(crate) fn begin(folder: &Arc<Folder>, segment_octets: u64) -> io::Result<Self> {
+        let (segment, file) = folder.create()?;
+        let end = Position { segment, offset: record::SEGMENT_HEADER_OCTETS };
+        Ok(Self { folder: Arc::clone(folder), file, end, segment_octets })
+    }
+
+    /// Where the next record will begin. Rolls over to a new segment first, when this one is full.
+    pub(crate) fn position(&mut self) -> io::Result<Position> {
+        if self.end.offset >= self.segment_octets {
+            self.folder.sync(&self.file)?;
+            *self = Self::begin(&self.folder, self.segment_octets)?;
+        }
+        Ok(self.end)
+    }
+
+    /// Appends framed records at the position that was answered last.
+    pub(crate) fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(octets, self.end.offset)?;
+        self.end.offset += octets.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off what a failed write may have left.
+    pub(crate) fn cut(&self) -> io::Result<()> {
+        self.file.set_len(self.end.offset)
+    }
+
+    /// Makes everything appended so far durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.folder.sync(&self.file)
+    }
+}
