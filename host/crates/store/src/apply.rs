@@ -26,7 +26,11 @@ pub(crate) fn run(shared: &Arc<Shared>, groups: &Receiver<Applied>, has_room: &d
         };
         let is_idle = match next {
             Ok(group) => {
-                is_well &= apply(shared, &group);
+                if !apply(shared, &group) {
+                    // A later group would carry the mark of how far the index is past the one it did not take, and
+                    // the next start would not replay it. So the store takes no more.
+                    return false;
+                }
                 dirty.get_or_insert_with(Instant::now);
                 false
             }

@@ -86,8 +86,8 @@ struct Waiting {
 }
 
 impl Committer {
-    /// Works until every sender is gone; then syncs what is left.
-    pub(crate) fn run(mut self) {
+    /// Works until every sender is gone; then syncs what is left. True when all went well.
+    pub(crate) fn run(mut self) -> bool {
         loop {
             match self.next_requests() {
                 Some(requests) if requests.is_empty() => self.sync_rest(),
@@ -96,6 +96,7 @@ impl Committer {
             }
         }
         self.sync_rest();
+        self.broken.is_none()
     }
 
     /// Whatever has arrived; nothing when a sync is due; `None` at the end.
@@ -179,7 +180,12 @@ impl Committer {
             self.unsynced_since.get_or_insert_with(Instant::now);
         }
         if is_urgent && let Err(error) = self.sync() {
-            return self.fail(&error, waiting.into_iter().map(|w| w.answer));
+            // The group may be on the disk all the same, and then the next start finds it: what it refers to stays.
+            let answers = waiting.into_iter().map(|Waiting { answer, bodies, .. }| {
+                bodies.into_iter().for_each(Finished::keep);
+                answer
+            });
+            return self.fail(&error, answers);
         }
         self.skipped.extend(group.skipped.iter().copied());
         self.group += 1;

@@ -71,6 +71,8 @@ impl Credentials {
             return Ok(true);
         }
         let _permit = self.hashing.acquire().await.map_err(unavailable)?;
+        // A hash that is none proves nothing: that account is closed to everybody.
+        let account = account.filter(|(_, phc)| PasswordHash::new(phc).is_ok());
         let (id, phc) = account.map_or((None, self.decoy.clone()), |(id, phc)| (Some(id), phc));
         let password = password.to_owned();
         let check = move || -> Result<bool, Error> {

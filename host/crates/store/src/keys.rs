@@ -18,6 +18,11 @@ pub(crate) fn last_number() -> Key {
     join(b'z', &[])
 }
 
+/// `v`: the last UIDVALIDITY given out.
+pub(crate) fn last_uid_validity() -> Key {
+    join(b'v', &[])
+}
+
 /// `y`: how far the index has applied the log.
 pub(crate) fn applied() -> Key {
     join(b'y', &[])

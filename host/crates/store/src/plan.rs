@@ -12,7 +12,7 @@ pub(crate) use messages::split_names;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use maitred_mail::{AccountId, Address, Directory, Entry, MailboxId, ModSeq, Uid};
+use maitred_mail::{AccountId, Address, Directory, Entry, MailboxId, ModSeq, Uid, UidValidity};
 
 use crate::Error;
 use crate::codec::{self, Head, Message};
@@ -171,11 +171,7 @@ impl Plan<'_, '_> {
             }
             Intent::Flags(change) => self.change_flags(change),
             Intent::Copy { from, uids, to } => self.copy(*from, uids, *to),
-            Intent::Move { from, uids, to } => {
-                let copied = self.copy(*from, uids, *to)?;
-                self.expunge(*from, Some(uids), false)?;
-                Ok(copied)
-            }
+            Intent::Move { from, uids, to } => self.move_to(*from, uids, *to),
             Intent::Expunge { mailbox, uids, only_deleted } => {
                 self.expunge(*mailbox, uids.as_deref(), *only_deleted).map(Changed::Expunged)
             }
@@ -235,6 +231,16 @@ impl Plan<'_, '_> {
         let last = self.get(&keys::last_number())?.map_or(Ok(0), |value| codec::decode_number(&value))?;
         self.put(keys::last_number(), codec::encode_number(last + 1));
         Ok(last + 1)
+    }
+
+    /// Greater than any that was given out before, whatever the clock says: a mailbox that is made again is a new one
+    /// (RFC 9051 §2.3.1.1).
+    fn next_uid_validity(&mut self) -> Result<UidValidity, Error> {
+        let last =
+            self.get(&keys::last_uid_validity())?.map_or(Ok(0), |value| codec::decode_number(&value))?;
+        let next = (last + 1).max(u64::from(self.context.clock_seconds));
+        self.put(keys::last_uid_validity(), codec::encode_number(next));
+        u32::try_from(next).map(UidValidity).map_err(|_| Error::Full)
     }
 
     fn head(&self, id: MailboxId) -> Result<Head, Error> {

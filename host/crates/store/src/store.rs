@@ -183,10 +183,7 @@ impl Store {
         let has_room = move || !is_on_disk || room.is_left();
         shared.is_full.store(!has_room(), Ordering::Relaxed);
         let threads = vec![
-            spawn("store-commit", move || {
-                committer.run();
-                true
-            })?,
+            spawn("store-commit", move || committer.run())?,
             spawn("store-apply", move || apply::run(&for_applier, &groups, &has_room))?,
         ];
         Ok(Self(Arc::new(Inner {

@@ -1,7 +1,7 @@
 //! Mailboxes by name: create, delete, rename, subscribe.
 
 use bytes::Bytes;
-use maitred_mail::{AccountId, MailboxId, ModSeq, Uid, UidValidity};
+use maitred_mail::{AccountId, MailboxId, ModSeq, Uid};
 
 use super::{Plan, Told};
 use crate::codec::Head;
@@ -110,18 +110,10 @@ impl Plan<'_, '_> {
         if self.range(&prefix, &keys::behind(&prefix), NAMES_MAX)?.len() >= NAMES_MAX {
             return Err(Error::Full);
         }
-        let number = self.next_number()?;
-        let id = MailboxId(number);
-        // Greater than that of any mailbox that had this name before: numbers only grow, and so does the clock.
-        let uid_validity = UidValidity(
-            self.context
-                .clock_seconds
-                .saturating_add(u32::try_from(number).unwrap_or(u32::MAX) & 0xffff)
-                .max(1),
-        );
+        let id = MailboxId(self.next_number()?);
         let head = Head {
             account,
-            uid_validity,
+            uid_validity: self.next_uid_validity()?,
             uid_next: Uid(1),
             modseq: ModSeq(1),
             messages: 0,
@@ -190,19 +182,24 @@ impl Plan<'_, '_> {
             let inbox = record.mailbox.ok_or(Error::NoMailbox)?;
             let new = self.make(account, &to, None)?;
             let uids = self.all_uids(inbox)?;
-            self.copy(inbox, &uids, new)?;
-            self.expunge(inbox, Some(&uids), false)?;
+            self.move_to(inbox, &uids, new)?;
             return Ok(Changed::Done);
         }
         if is_below(&to, &from) || &*to == "INBOX" {
             return Err(Error::BadName(to.into()));
         }
-        let moved =
-            names(self, account)?.into_iter().filter(|(name, _)| *name == from || is_below(name, &from));
-        for (old, record) in moved.collect::<Vec<_>>() {
-            let new = format!("{to}{}", old.get(from.len()..).unwrap_or_default());
-            self.delete(keys::name(account, &old));
-            self.put_name(account, &canonical(&new)?, record)?;
+        let (moved, kept): (Vec<_>, Vec<_>) =
+            names(self, account)?.into_iter().partition(|(name, _)| *name == from || is_below(name, &from));
+        for (old, _) in &moved {
+            self.delete(keys::name(account, old));
+        }
+        for (old, record) in moved {
+            let new = canonical(&format!("{to}{}", old.get(from.len()..).unwrap_or_default()))?;
+            // A child may come to stand where another mailbox is.
+            if kept.iter().any(|(name, other)| *name == new && other.mailbox.is_some()) {
+                return Err(Error::Exists(new.into()));
+            }
+            self.put_name(account, &new, record)?;
         }
         self.put_parents(account, &to)?;
         Ok(Changed::Done)

@@ -14,6 +14,12 @@ use crate::{Error, keys};
 /// How many keys are read at once.
 const PAGE: usize = 1000;
 
+/// Messages on their way from one mailbox to another.
+struct Gathered {
+    messages: Vec<(Entry, Message)>,
+    keyword_names: Vec<Box<str>>,
+}
+
 impl Plan<'_, '_> {
     pub(super) fn add(
         &mut self,
@@ -67,8 +73,8 @@ impl Plan<'_, '_> {
             // RFC 7162 §3.1: one command's changes share one mod-sequence.
             let modseq = *modseq.get_or_insert_with(|| self.next_modseq(id, &mut head));
             let new = Entry { uid: *uid, flags, keywords, modseq };
-            head.unseen =
-                head.unseen + u32::from(!flags.has(Flags::SEEN)) - u32::from(!old.flags.has(Flags::SEEN));
+            head.unseen = (head.unseen + u32::from(!flags.has(Flags::SEEN)))
+                .saturating_sub(u32::from(!old.flags.has(Flags::SEEN)));
             self.put(keys::flags(id, *uid), codec::encode_entry(&new));
             self.tell(id, Told::Changed(new));
             entries.push(new);
@@ -80,19 +86,38 @@ impl Plan<'_, '_> {
     }
 
     pub(super) fn copy(&mut self, from: MailboxId, uids: &[Uid], to: MailboxId) -> Result<Changed, Error> {
+        let source = self.gather(from, uids)?;
+        self.add_gathered(source, to)
+    }
+
+    /// The originals go first: what a move needs is never more than what it frees.
+    pub(super) fn move_to(&mut self, from: MailboxId, uids: &[Uid], to: MailboxId) -> Result<Changed, Error> {
+        let source = self.gather(from, uids)?;
+        self.expunge(from, Some(uids), false)?;
+        self.add_gathered(source, to)
+    }
+
+    /// What is there of these, before anything is added: a copy into the same mailbox does not copy its copies.
+    fn gather(&self, from: MailboxId, uids: &[Uid]) -> Result<Gathered, Error> {
         self.head(from)?;
-        let uid_validity = self.head(to)?.uid_validity;
-        let names = self.keyword_names(from)?;
-        let mut pairs = Vec::new();
+        let mut messages = Vec::new();
         for uid in uids.iter().copied().collect::<BTreeSet<_>>() {
-            let (Some(entry), Some(message)) = (self.entry(from, uid)?, self.message(from, uid)?) else {
-                continue;
-            };
-            let keywords: Vec<Box<str>> = named(entry.keywords, &names);
+            if let (Some(entry), Some(message)) = (self.entry(from, uid)?, self.message(from, uid)?) {
+                messages.push((entry, message));
+            }
+        }
+        Ok(Gathered { messages, keyword_names: self.keyword_names(from)? })
+    }
+
+    fn add_gathered(&mut self, source: Gathered, to: MailboxId) -> Result<Changed, Error> {
+        let uid_validity = self.head(to)?.uid_validity;
+        let mut pairs = Vec::with_capacity(source.messages.len());
+        for (entry, message) in source.messages {
+            let keywords = named(entry.keywords, &source.keyword_names);
             let placed = Placed { body: message.body, octets: message.octets, summary: message.summary };
             let added = self.add(to, &placed, entry.flags, &keywords, message.internal_date)?;
             if let Changed::Delivered { uid: new, .. } = added {
-                pairs.push((uid, new));
+                pairs.push((entry.uid, new));
             }
         }
         Ok(Changed::Copied { uid_validity, uids: pairs })

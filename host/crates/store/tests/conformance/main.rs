@@ -1,0 +1,14 @@
+//! What every engine of the store does alike.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod accounts;
+mod concurrency;
+mod mailboxes;
+mod messages;
+mod model;
+mod queue;
+mod watch;
