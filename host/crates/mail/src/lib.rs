@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod proof;
 pub mod status;
 pub mod time;
+pub mod transfer;
 
 pub use address::{Address, AddressError, Domain, ForwardPath, LocalPart, ReversePath};
 pub use body::{Body, BodyError};
