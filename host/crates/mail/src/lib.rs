@@ -8,6 +8,7 @@ pub mod body;
 pub mod directory;
 pub mod dns;
 pub mod envelope;
+pub mod header;
 pub mod mailbox;
 pub mod proof;
 pub mod status;
