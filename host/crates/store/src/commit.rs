@@ -18,7 +18,7 @@ use crate::changes;
 use crate::codec::Summary;
 use crate::index::Change;
 use crate::intent::{Changed, Intent, Receipt, Urgency};
-use crate::log::{self, HEADER_OCTETS, Kind, Position, Writer};
+use crate::log::{self, HEADER_OCTETS, Kind, Position, Seal, Writer};
 use crate::plan::{Context, Group, Placed};
 use crate::record::{BodyRef, Extent};
 use crate::shared::{Shared, lock};
@@ -55,6 +55,9 @@ pub(crate) enum Log {
         next: u32,
     },
 }
+
+/// Where a group begins, and the seal of its segment.
+type Start = (Position, Seal);
 
 /// A group is at most so many commits and octets.
 const REQUESTS_MAX: usize = 1024;
@@ -127,8 +130,8 @@ impl Committer {
             }
             return;
         }
-        let position = match self.position() {
-            Ok(position) => position,
+        let start = match self.start() {
+            Ok(start) => start,
             Err(error) => return self.fail(&error, requests.into_iter().map(|r| r.answer)),
         };
         let shared = Arc::clone(&self.shared);
@@ -141,7 +144,7 @@ impl Committer {
         for request in requests {
             let Request { bodies, intents, urgency, answer } = request;
             let before = octets.len();
-            let (placed, kept) = self.place(bodies, position, &mut octets);
+            let (placed, kept) = self.place(bodies, start, &mut octets);
             let must_skip = |id: MailboxId| self.is_after_crash && !self.skipped.contains(&id);
             let context =
                 Context { directory: &directory, must_skip: &must_skip, recent: &recent, clock_seconds };
@@ -149,6 +152,7 @@ impl Committer {
                 Ok(changes) => waiting.push(Waiting { answer, changes, urgency, bodies: kept }),
                 Err(error) => {
                     octets.truncate(before);
+                    drop(kept); // the files of large bodies go before anybody is told
                     let _ = answer.send(Err(error)); // as above
                 }
             }
@@ -156,7 +160,7 @@ impl Committer {
         if waiting.is_empty() {
             return;
         }
-        self.write(group, octets, position, waiting);
+        self.write(group, octets, start, waiting);
     }
 
     /// Appends and syncs a planned group, makes it visible, answers.
@@ -164,7 +168,7 @@ impl Committer {
         &mut self,
         mut group: Group<'_>,
         mut octets: Vec<u8>,
-        position: Position,
+        (position, seal): Start,
         waiting: Vec<Waiting>,
     ) {
         let is_urgent = waiting.iter().any(|w| w.urgency == Urgency::Now);
@@ -173,7 +177,7 @@ impl Committer {
             // How far the index is when it has applied this group: replay begins here.
             group.writes.insert(keys::applied(), Some(encode_position(position)));
             changes::encode(&group.writes, &mut encoded);
-            log::frame(Kind::Changes, &[&encoded], &mut octets);
+            log::frame(seal, Kind::Changes, &[&encoded], &mut octets);
             if let Err(error) = self.append(&octets) {
                 return self.fail(&error, waiting.into_iter().map(|w| w.answer));
             }
@@ -209,7 +213,7 @@ impl Committer {
     fn place(
         &mut self,
         bodies: Vec<ReadyBody>,
-        position: Position,
+        start: Start,
         octets: &mut Vec<u8>,
     ) -> (Vec<Placed>, Vec<Finished>) {
         let mut kept = Vec::new();
@@ -217,7 +221,7 @@ impl Committer {
             .into_iter()
             .map(|body| {
                 let placed = match &mut self.log {
-                    Log::Disk(_) => place_on_disk(&body, position, octets),
+                    Log::Disk(_) => place_on_disk(&body, start, octets),
                     Log::Memory { next } => place_in_memory(&body, next, &self.shared.contents),
                 };
                 kept.push(body.tail);
@@ -227,10 +231,10 @@ impl Committer {
         (placed, kept)
     }
 
-    fn position(&mut self) -> Result<Position, Error> {
+    fn start(&mut self) -> Result<Start, Error> {
         match &mut self.log {
             Log::Disk(writer) => writer.position().map_err(disk),
-            Log::Memory { .. } => Ok(Position::default()),
+            Log::Memory { .. } => Ok(Start::default()),
         }
     }
 
@@ -302,11 +306,11 @@ impl Finished {
 }
 
 /// A record of head, tail (when it is not in a segment of its own) and summary (when it is large).
-fn place_on_disk(body: &ReadyBody, position: Position, octets: &mut Vec<u8>) -> Placed {
+fn place_on_disk(body: &ReadyBody, (position, seal): Start, octets: &mut Vec<u8>) -> Placed {
     let tail = body.tail.memory();
     let large_summary: &[u8] = if body.summary.len() > SUMMARY_INLINE_MAX { &body.summary } else { &[] };
     let offset = position.offset + (octets.len() + HEADER_OCTETS) as u64;
-    log::frame(Kind::Body, &[&body.head, tail, large_summary], octets);
+    log::frame(seal, Kind::Body, &[&body.head, tail, large_summary], octets);
     let extent = |offset, octets: usize| Extent { segment: position.segment, offset, octets: octets as u64 };
     let head = extent(offset, body.head.len());
     let behind = offset + head.octets;

@@ -101,6 +101,11 @@ pub(crate) fn uid_of(key: &[u8]) -> Option<Uid> {
     Some(Uid(u32::from_be_bytes(tail)))
 }
 
+/// The mailbox of a message's key.
+pub(crate) fn mailbox_of(key: &[u8]) -> Option<MailboxId> {
+    number_of(key).map(MailboxId)
+}
+
 /// The number behind the letter.
 pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
     let tail: [u8; 8] = key.get(1..9)?.try_into().ok()?;

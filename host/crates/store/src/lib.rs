@@ -11,6 +11,7 @@
 mod apply;
 mod body;
 mod changes;
+mod check;
 mod codec;
 mod commit;
 mod config;
@@ -29,6 +30,7 @@ mod spool;
 mod store;
 mod view;
 
+pub use check::{Checked, Damage};
 pub use config::Config;
 pub use error::Error;
 pub use intent::{Batch, Changed, FlagChange, FlagOp, Intent, NewBody, Receipt, Urgency};

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::commit::decode_position;
-use crate::index::Index;
 use crate::index::sled::SledIndex;
+use crate::index::{Change, Index};
 use crate::log::{self, Folder, Found, Kind, Position};
 use crate::spool::disk;
 use crate::{Config, Error, changes, keys};
@@ -19,9 +19,10 @@ use crate::{Config, Error, changes, keys};
 pub struct Opened {
     /// Groups that the index had not applied yet.
     pub replayed: u64,
-    /// The index did not open and was built anew from the log.
+    /// The index did not open, or was empty, and was built anew from the log.
     pub was_rebuilt: bool,
-    /// Octets of a torn tail that were cut off: nobody was told of them.
+    /// Octets behind the last good record of a segment: what was being written when the process ended, and nobody was
+    /// told of.
     pub torn_octets: u64,
     /// Damaged places in the log that were passed over.
     pub damaged: u64,
@@ -33,6 +34,8 @@ pub struct Opened {
 pub(crate) struct Parts {
     pub(crate) index: Arc<dyn Index>,
     pub(crate) folder: Arc<Folder>,
+    /// Those that were there before.
+    pub(crate) segments: Vec<u32>,
     pub(crate) lock: File,
     pub(crate) opened: Opened,
 }
@@ -45,12 +48,14 @@ pub(crate) fn open(config: &Config) -> Result<Parts, Error> {
     fs::create_dir_all(&config.directory).map_err(disk)?;
     let lock = lock(&config.directory)?;
     let (folder, segments) = Folder::open(&config.directory.join("log"), config.should_sync).map_err(disk)?;
+    if segments.is_empty() && config.should_sync {
+        sync_names(&config.directory).map_err(disk)?;
+    }
     let mut opened = Opened {
         is_after_crash: !segments.is_empty() && !take_clean_mark(&config.directory).map_err(disk)?,
         ..Opened::default()
     };
     let path = config.directory.join("index");
-    let is_new = !path.exists();
     let index = match SledIndex::open(&path, config.cache_octets) {
         Ok(index) => index,
         Err(error) => {
@@ -60,9 +65,10 @@ pub(crate) fn open(config: &Config) -> Result<Parts, Error> {
             SledIndex::open(&path, config.cache_octets)?
         }
     };
-    opened.was_rebuilt |= is_new && !segments.is_empty();
     let from = index.get(&keys::applied())?.and_then(|value| decode_position(&value)).unwrap_or_default();
     replay(&folder, &segments, from, &index, &mut opened)?;
+    // sled takes a file that it cannot read at all for a new one.
+    opened.was_rebuilt |= from == Position::default() && opened.replayed > 0;
     index.checkpoint()?;
     if opened != Opened::default() {
         tracing::info!(
@@ -73,7 +79,7 @@ pub(crate) fn open(config: &Config) -> Result<Parts, Error> {
             "store recovered"
         );
     }
-    Ok(Parts { index: Arc::new(index), folder, lock, opened })
+    Ok(Parts { index: Arc::new(index), folder, segments, lock, opened })
 }
 
 /// One process only: two would write over each other.
@@ -116,6 +122,27 @@ fn set_aside(path: &Path) -> io::Result<()> {
     fs::rename(path, aside)
 }
 
+/// A folder that was just made lasts only when the folders it stands in are synced.
+fn sync_names(directory: &Path) -> io::Result<()> {
+    let whole = directory.canonicalize()?;
+    whole.ancestors().take(3).try_for_each(|folder| match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        // Folders above ours need not be readable for us; then they are not ours to make either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    })
+}
+
+/// Removes segments that nothing was committed to. Call it when the next segment is begun, so that no number comes again.
+pub(crate) fn remove_unused(folder: &Folder, segments: &[u32]) -> io::Result<()> {
+    for number in segments {
+        if folder.is_unused(*number)? {
+            fs::remove_file(folder.segment_path(*number))?;
+        }
+    }
+    Ok(())
+}
+
 /// Applies every group from `from` on.
 fn replay(
     folder: &Folder,
@@ -124,57 +151,99 @@ fn replay(
     index: &SledIndex,
     opened: &mut Opened,
 ) -> Result<(), Error> {
-    for (nth, number) in segments.iter().enumerate().filter(|(_, number)| **number >= from.segment) {
-        let offset = if *number == from.segment { from.offset } else { 0 };
-        let file =
-            OpenOptions::new().read(true).write(true).open(folder.segment_path(*number)).map_err(disk)?;
-        let mut failure = None;
-        let end = log::scan(&file, offset, false, |found| {
+    let mut replay = Replay { from, index, opened, last: None };
+    for number in segments.iter().filter(|number| **number >= from.segment) {
+        let begin = if *number == from.segment { from.offset } else { log::SEGMENT_HEADER_OCTETS };
+        let file = File::open(folder.segment_path(*number)).map_err(disk)?;
+        let (mut failure, mut group_begin) = (None, Position { segment: *number, offset: begin });
+        let end = log::scan(&file, begin, false, |found| {
             if failure.is_none()
-                && let Err(error) = take(found, *number, index, opened)
+                && let Err(error) = replay.take(found, &mut group_begin)
             {
                 failure = Some(error);
             }
             Ok(())
         });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        failure.map_or(Ok(()), Err)?;
         let end = end.map_err(disk)?;
-        let is_last = nth + 1 == segments.len();
-        if end.good < end.file {
-            // Behind the last good record there is only what no acknowledgement covers. It stays in older segments
-            // (a later one was begun after it), and goes from the last one.
-            opened.torn_octets += end.file - end.good;
-            if is_last {
-                file.set_len(end.good).and_then(|()| folder.sync(&file)).map_err(disk)?;
+        replay.opened.torn_octets += end.file - end.good;
+    }
+    replay.finish(folder)
+}
+
+/// A group as the log has it.
+struct LastGroup {
+    begin: Position,
+    changes: Vec<Change>,
+}
+
+struct Replay<'a> {
+    /// How far the index is: the beginning of the last group it applied.
+    from: Position,
+    index: &'a SledIndex,
+    opened: &'a mut Opened,
+    /// Not applied before the next one is found: of the very last it must be known that its bodies are there too.
+    last: Option<LastGroup>,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, found: Found, group_begin: &mut Position) -> Result<(), Error> {
+        let segment = group_begin.segment;
+        match found {
+            Found::Record { kind: Kind::Body, .. } => Ok(()),
+            Found::Record { kind: Kind::Changes, payload, offset } => {
+                let end = Position { segment, offset: offset + payload.len() as u64 };
+                let begin = std::mem::replace(group_begin, end);
+                let Some(changes) = changes::decode(payload) else {
+                    tracing::error!(segment, offset, "a good record holds no changes");
+                    self.opened.damaged += 1;
+                    return Ok(());
+                };
+                let before = self.last.replace(LastGroup { begin, changes });
+                before.map_or(Ok(()), |group| self.apply(&group))
+            }
+            Found::Damage { offset, octets } => {
+                tracing::error!(segment, offset, octets, "the log is damaged here, what follows is read");
+                self.opened.damaged += 1;
+                Ok(())
             }
         }
     }
-    Ok(())
-}
 
-fn take(found: Found, segment: u32, index: &SledIndex, opened: &mut Opened) -> Result<(), Error> {
-    match found {
-        Found::Record { kind: Kind::Body, .. } => Ok(()),
-        Found::Record { kind: Kind::Changes, payload, offset, .. } => {
-            let Some(changes) = changes::decode(payload) else {
-                tracing::error!(segment, offset, "a good record holds no changes");
-                opened.damaged += 1;
-                return Ok(());
-            };
-            index.apply(&changes)?;
-            opened.replayed += 1;
-            if opened.replayed.is_multiple_of(CHECKPOINT_EVERY) {
-                index.checkpoint()?;
-                tracing::info!(replayed = opened.replayed, "replaying the log");
+    fn apply(&mut self, group: &LastGroup) -> Result<(), Error> {
+        self.index.apply(&group.changes)?;
+        self.opened.replayed += u64::from(group.begin != self.from);
+        if (self.opened.replayed + 1).is_multiple_of(CHECKPOINT_EVERY) {
+            self.index.checkpoint()?;
+            tracing::info!(replayed = self.opened.replayed, "replaying the log");
+        }
+        Ok(())
+    }
+
+    /// The last group may have been on its way to the disk when the power went: its changes may have arrived and its
+    /// bodies not. Then nobody was told of it, and it goes. One that the index has was synced before it got there.
+    fn finish(mut self, folder: &Folder) -> Result<(), Error> {
+        let Some(group) = self.last.take() else { return Ok(()) };
+        if self.opened.is_after_crash && group.begin > self.from {
+            let path = folder.segment_path(group.begin.segment);
+            let file = OpenOptions::new().read(true).write(true).open(path).map_err(disk)?;
+            let mut is_whole = true;
+            let end = log::scan(&file, group.begin.offset, true, |found| {
+                is_whole &= matches!(found, Found::Record { .. });
+                Ok(())
+            })
+            .map_err(disk)?;
+            if !is_whole {
+                let segment = group.begin.segment;
+                tracing::warn!(
+                    segment,
+                    offset = group.begin.offset,
+                    "a group that was not synced is cut off"
+                );
+                self.opened.torn_octets += end.good.saturating_sub(group.begin.offset);
+                return file.set_len(group.begin.offset).and_then(|()| folder.sync(&file)).map_err(disk);
             }
-            Ok(())
         }
-        Found::Damage { offset, octets } => {
-            tracing::error!(segment, offset, octets, "the log is damaged here, what follows is read");
-            opened.damaged += 1;
-            Ok(())
-        }
+        self.apply(&group)
     }
 }

@@ -12,6 +12,7 @@ use maitred_queue::QueueId;
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::body::{Contents, StoredBody};
+use crate::check::{self, Checked};
 use crate::codec::{self, Message, Summary};
 use crate::commit::{Committer, Log, ReadyBody, Request};
 use crate::credentials::Credentials;
@@ -105,6 +106,7 @@ impl Store {
     pub fn open(config: &Config) -> Result<Self, Error> {
         let parts = open::open(config)?;
         let writer = Writer::begin(&parts.folder, config.segment_octets).map_err(disk)?;
+        open::remove_unused(&parts.folder, &parts.segments).map_err(disk)?;
         let contents = Contents::disk(Arc::clone(&parts.folder));
         let home = Some((config.directory.clone(), parts.lock));
         Self::start(
@@ -463,6 +465,18 @@ impl Store {
     /// [`Error::Unavailable`].
     pub async fn hash_password(&self, password: &str) -> Result<String, Error> {
         self.0.shared.credentials.hash(password).await
+    }
+
+    /// Reads all that is stored and holds it against its checksums. Takes as long as reading the disk takes; everything goes
+    /// on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the disk cannot be read.
+    pub async fn check(&self) -> Result<Checked, Error> {
+        let Some(folder) = self.0.folder.clone() else { return Ok(Checked::default()) };
+        let shared = Arc::clone(&self.0.shared);
+        let work = tokio::task::spawn_blocking(move || check::check(&shared.view, &folder));
+        work.await.map_err(|error| Error::Unavailable(error.to_string()))?
     }
 
     /// Figures since the start.

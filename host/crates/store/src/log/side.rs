@@ -6,13 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::Folder;
-use super::record::{HEADER_OCTETS, Kind, SEGMENT_HEADER_OCTETS, crc_begin, header};
+use super::record::{HEADER_OCTETS, Kind, SEGMENT_HEADER_OCTETS, Seal, crc_begin, header};
 
 /// A body being written to a segment of its own. Dropped without [`Side::keep`], the file goes.
 #[derive(Debug)]
 pub(crate) struct Side {
     folder: Arc<Folder>,
     segment: u32,
+    seal: Seal,
     file: Arc<File>,
     octets: u64,
     is_kept: bool,
@@ -20,8 +21,15 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) fn begin(folder: &Arc<Folder>) -> io::Result<Self> {
-        let (segment, file) = folder.create()?;
-        Ok(Self { folder: Arc::clone(folder), segment, file: Arc::new(file), octets: 0, is_kept: false })
+        let (segment, seal, file) = folder.create()?;
+        Ok(Self {
+            folder: Arc::clone(folder),
+            segment,
+            seal,
+            file: Arc::new(file),
+            octets: 0,
+            is_kept: false,
+        })
     }
 
     /// Where its payload begins.
@@ -47,7 +55,7 @@ impl Side {
 
     /// Writes the record's header and makes all of it durable.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        let mut crc = crc_begin(Kind::Body, self.octets);
+        let mut crc = crc_begin(self.seal, Kind::Body, self.octets);
         let mut piece = vec![0; 1 << 16];
         let mut read = 0;
         while read < self.octets {
@@ -57,7 +65,7 @@ impl Side {
             crc = crc32c::crc32c_append(crc, part);
             read += want as u64;
         }
-        self.file.write_all_at(&header(Kind::Body, self.octets, crc), SEGMENT_HEADER_OCTETS)?;
+        self.file.write_all_at(&header(self.seal, Kind::Body, self.octets, crc), SEGMENT_HEADER_OCTETS)?;
         self.folder.sync(&self.file)?;
         Ok(())
     }
