@@ -1,1 +1,149 @@
-//! Being built.
+//! Write maitred plugins in Rust: one struct, one trait, one macro.
+//!
+//! ```
+//! use maitred_plugin_sdk::prelude::*;
+//!
+//! struct NoCasinos;
+//!
+//! impl Plugin for NoCasinos {
+//!     const SUMMARY: &'static str = "Refuses mail about casinos";
+//!
+//!     fn init(_config: &str) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn on_message(&self, _session: &dyn Session, message: &dyn Message) -> Decision {
+//!         match message.header("Subject") {
+//!             Some(subject) if subject.to_lowercase().contains("casino") => Decision::reject("No casinos here"),
+//!             _ => Decision::next(),
+//!         }
+//!     }
+//! }
+//!
+//! // The hooks that the component exports; one that is not named costs nothing.
+//! maitred_plugin_sdk::export!(NoCasinos: message);
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib`. On other targets the macro expands to
+//! nothing, so the same crate is tested as plain Rust, with [`testing::FakeSession`] and [`testing::FakeMessage`].
+
+mod decision;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod guest;
+mod host;
+pub mod testing;
+
+pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
+pub use host::{Attempt, Direction, Envelope, Level, Message, Session, SessionInfo, config, log, now_ms};
+
+/// What a plugin is. Every hook has a default that has no opinion; a hook is only called when [`export!`] names it.
+pub trait Plugin: Sized + 'static {
+    /// One sentence for operators.
+    const SUMMARY: &'static str;
+
+    /// Reads the configuration (JSON, `{}` when none) and sets up. Runs once for each loaded version: the host freezes
+    /// what it made, and every call starts from there.
+    ///
+    /// # Errors
+    /// One sentence; it stops the load, and the version in service stays.
+    fn init(config: &str) -> Result<Self, String>;
+
+    /// A client connected, before the greeting.
+    fn on_connect(&self, session: &dyn Session) -> Decision {
+        let _ = session;
+        Decision::next()
+    }
+
+    /// HELO, EHLO or LHLO with this name.
+    fn on_helo(&self, session: &dyn Session, name: &str) -> Decision {
+        let _ = (session, name);
+        Decision::next()
+    }
+
+    /// After credentials were checked.
+    fn on_auth(&self, session: &dyn Session, attempt: &Attempt) -> Decision {
+        let _ = (session, attempt);
+        Decision::next()
+    }
+
+    /// MAIL with this reverse-path; `""` is `<>`.
+    fn on_mail(&self, session: &dyn Session, sender: &str) -> Decision {
+        let _ = (session, sender);
+        Decision::next()
+    }
+
+    /// RCPT for a recipient that the server would take.
+    fn on_rcpt(&self, session: &dyn Session, sender: &str, recipient: &Recipient) -> Decision {
+        let _ = (session, sender, recipient);
+        Decision::next()
+    }
+
+    /// The header section is in, the body is not.
+    fn on_headers(&self, session: &dyn Session, message: &dyn Message) -> Decision {
+        let _ = (session, message);
+        Decision::next()
+    }
+
+    /// The whole message, before the reply to the end of data.
+    fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
+        let _ = (session, message);
+        Decision::next()
+    }
+
+    /// The session ended.
+    fn on_disconnect(&self, session: &dyn Session) {
+        let _ = session;
+    }
+}
+
+/// Everything a plugin needs by one `use`.
+pub mod prelude {
+    pub use crate::{
+        Attempt, Decision, Direction, Edit, Envelope, Level, Message, Plugin, Position, Recipient, Refusal,
+        Session, SessionInfo, Verdict, log,
+    };
+}
+
+/// Makes the component: `export!(MyPlugin: rcpt, message);` with the hooks it has, out of connect, helo, auth, mail, rcpt,
+/// headers, message, disconnect. Expands to nothing on targets that are not Wasm.
+#[cfg(target_family = "wasm")]
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty : $($hook:ident),+ $(,)?) => {
+        #[allow(unsafe_code, missing_docs)]
+        mod __maitred_export {
+            use super::*;
+            ::std::thread_local! {
+                static PLUGIN: ::std::cell::OnceCell<$plugin> = const { ::std::cell::OnceCell::new() };
+            }
+            pub struct Exported;
+            impl $crate::guest::Slot for Exported {
+                type Plugin = $plugin;
+                const NAME: &'static str = env!("CARGO_PKG_NAME");
+                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+                fn set(plugin: $plugin) {
+                    PLUGIN.with(|slot| drop(slot.set(plugin)));
+                }
+                fn with<T>(call: impl FnOnce(&$plugin) -> T) -> Option<T> {
+                    PLUGIN.with(|slot| slot.get().map(call))
+                }
+            }
+            $crate::guest::base::export!(Exported with_types_in $crate::guest::base);
+            $( $crate::guest::$hook::export!(Exported with_types_in $crate::guest::$hook); )+
+        }
+    };
+}
+
+/// Makes the component on Wasm targets; here it only checks that the plugin is one.
+#[cfg(not(target_family = "wasm"))]
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty : $($hook:ident),+ $(,)?) => {
+        const _: () = {
+            const fn is_plugin<P: $crate::Plugin>() {}
+            is_plugin::<$plugin>();
+        };
+    };
+}

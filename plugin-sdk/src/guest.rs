@@ -1,0 +1,327 @@
+//! The component's side of the contract: bindings of each hook, and the way from their types to ours and back.
+//!
+//! Each hook is a world of its own, so that a plugin exports exactly the hooks it has: the export macro of a world brings the
+//! description of that world alone, and the linker joins the descriptions.
+#![allow(missing_docs, unsafe_code, clippy::all)]
+
+use crate::{
+    Attempt, Decision, Direction, Edit, Envelope, Level, Message, Plugin, Position, Recipient, Refusal,
+    Session, SessionInfo, Verdict,
+};
+
+/// Where the one plugin of a component is kept.
+pub trait Slot {
+    type Plugin: Plugin;
+    const NAME: &'static str;
+    const VERSION: &'static str;
+    fn set(plugin: Self::Plugin);
+    fn with<T>(call: impl FnOnce(&Self::Plugin) -> T) -> Option<T>;
+}
+
+pub mod base {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; }",
+        world: "maitred:sdk/sdk-base",
+        pub_export_macro: true,
+        generate_all,
+        default_bindings_module: "maitred_plugin_sdk::guest::base",
+    });
+}
+
+macro_rules! hook {
+    ($name:ident, $inline:literal, $world:literal, $module:literal) => {
+        pub mod $name {
+            wit_bindgen::generate!({
+                path: "../wit",
+                inline: $inline,
+                world: $world,
+                pub_export_macro: true,
+                default_bindings_module: $module,
+                with: {
+                    "maitred:plugin/types@0.1.0": crate::guest::base::maitred::plugin::types,
+                    "maitred:plugin/decisions@0.1.0": crate::guest::base::maitred::plugin::decisions,
+                    "maitred:plugin/host-session@0.1.0": crate::guest::base::maitred::plugin::host_session,
+                    "maitred:plugin/host-message@0.1.0": crate::guest::base::maitred::plugin::host_message,
+                },
+            });
+        }
+    };
+}
+
+hook!(
+    connect,
+    "package maitred:sdk; world hook-connect { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/connect-hook@0.1.0; }",
+    "maitred:sdk/hook-connect",
+    "maitred_plugin_sdk::guest::connect"
+);
+hook!(
+    helo,
+    "package maitred:sdk; world hook-helo { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/helo-hook@0.1.0; }",
+    "maitred:sdk/hook-helo",
+    "maitred_plugin_sdk::guest::helo"
+);
+hook!(
+    auth,
+    "package maitred:sdk; world hook-auth { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/auth-hook@0.1.0; }",
+    "maitred:sdk/hook-auth",
+    "maitred_plugin_sdk::guest::auth"
+);
+hook!(
+    mail,
+    "package maitred:sdk; world hook-mail { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/mail-hook@0.1.0; }",
+    "maitred:sdk/hook-mail",
+    "maitred_plugin_sdk::guest::mail"
+);
+hook!(
+    rcpt,
+    "package maitred:sdk; world hook-rcpt { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/rcpt-hook@0.1.0; }",
+    "maitred:sdk/hook-rcpt",
+    "maitred_plugin_sdk::guest::rcpt"
+);
+hook!(
+    headers,
+    "package maitred:sdk; world hook-headers { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/headers-hook@0.1.0; }",
+    "maitred:sdk/hook-headers",
+    "maitred_plugin_sdk::guest::headers"
+);
+hook!(
+    message,
+    "package maitred:sdk; world hook-message { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/message-hook@0.1.0; }",
+    "maitred:sdk/hook-message",
+    "maitred_plugin_sdk::guest::message"
+);
+hook!(
+    disconnect,
+    "package maitred:sdk; world hook-disconnect { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/disconnect-hook@0.1.0; }",
+    "maitred:sdk/hook-disconnect",
+    "maitred_plugin_sdk::guest::disconnect"
+);
+
+use base::maitred::plugin::{
+    clock, config as host_config, decisions, host_message, host_session, log as host_log, types,
+};
+
+pub(crate) fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Debug => host_log::Level::Debug,
+        Level::Info => host_log::Level::Info,
+        Level::Warn => host_log::Level::Warn,
+        Level::Error => host_log::Level::Error,
+    };
+    host_log::log(level, message);
+}
+
+pub(crate) fn config() -> String {
+    host_config::get()
+}
+
+pub(crate) fn now_ms() -> u64 {
+    clock::now_ms()
+}
+
+impl Session for host_session::Session {
+    fn info(&self) -> SessionInfo {
+        let info = host_session::Session::info(self);
+        SessionInfo {
+            id: info.id,
+            listener: info.listener,
+            direction: match info.direction {
+                types::Direction::Inbound => Direction::Inbound,
+                types::Direction::Submission => Direction::Submission,
+                types::Direction::Internal => Direction::Internal,
+            },
+            remote_ip: info.remote_ip,
+            remote_port: info.remote_port,
+            helo: info.helo,
+            tls_version: info.tls.map(|tls| tls.version),
+            account: info.auth.map(|auth| auth.identity),
+            may_relay: info.may_relay,
+            started_ms: info.started,
+        }
+    }
+
+    fn note(&self, key: &str) -> Option<Vec<u8>> {
+        self.get_note(key)
+    }
+
+    fn set_note(&self, key: &str, value: &[u8]) {
+        host_session::Session::set_note(self, key, value);
+    }
+}
+
+impl Message for host_message::Message {
+    fn id(&self) -> String {
+        host_message::Message::id(self)
+    }
+
+    fn envelope(&self) -> Envelope {
+        let envelope = host_message::Message::envelope(self);
+        Envelope {
+            sender: envelope.sender,
+            recipients: envelope.recipients.into_iter().map(recipient).collect(),
+        }
+    }
+
+    fn size(&self) -> u64 {
+        host_message::Message::size(self)
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        host_message::Message::header(self, name)
+    }
+
+    fn header_all(&self, name: &str) -> Vec<String> {
+        host_message::Message::header_all(self, name)
+    }
+
+    fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        host_message::Message::headers(self).into_iter().map(|header| (header.name, header.value)).collect()
+    }
+
+    fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8> {
+        host_message::Message::read_body(self, offset, octets_max)
+    }
+
+    fn symbols(&self) -> Vec<(String, f32)> {
+        host_message::Message::symbols(self)
+    }
+
+    fn tag(&self, name: &str) -> Option<String> {
+        host_message::Message::tag(self, name)
+    }
+}
+
+fn recipient(of: types::Recipient) -> Recipient {
+    Recipient { address: of.address, original: of.original }
+}
+
+fn to_recipient(of: Recipient) -> types::Recipient {
+    types::Recipient { address: of.address, original: of.original }
+}
+
+fn to_refusal(of: Refusal) -> types::Refusal {
+    types::Refusal { enhanced: of.enhanced, text: of.text }
+}
+
+fn to_decision(of: Decision) -> decisions::Decision {
+    let verdict = match of.verdict {
+        Verdict::Next => decisions::Verdict::Next,
+        Verdict::Accept => decisions::Verdict::Accept,
+        Verdict::Reject(refusal) => decisions::Verdict::Reject(to_refusal(refusal)),
+        Verdict::Tempfail(refusal) => decisions::Verdict::Tempfail(to_refusal(refusal)),
+        Verdict::Quarantine(reason) => decisions::Verdict::Quarantine(reason),
+        Verdict::Discard(reason) => decisions::Verdict::Discard(reason),
+        Verdict::Disconnect(refusal) => decisions::Verdict::Disconnect(to_refusal(refusal)),
+    };
+    decisions::Decision { verdict, edits: of.edits.into_iter().map(to_edit).collect() }
+}
+
+fn to_edit(of: Edit) -> decisions::Edit {
+    use decisions as to;
+    let named = |name, nth| to::HeaderRef { name, nth };
+    match of {
+        Edit::AddHeader(name, value, position) => {
+            let position = match position {
+                Position::First => to::HeaderPosition::First,
+                Position::Last => to::HeaderPosition::Last,
+                Position::At(nth) => to::HeaderPosition::At(nth),
+            };
+            to::Edit::AddHeader(to::HeaderAdd { name, value, position })
+        }
+        Edit::ChangeHeader(name, nth, value) => {
+            to::Edit::ChangeHeader(to::HeaderChange { header: named(name, nth), value })
+        }
+        Edit::RemoveHeader(name, nth) => to::Edit::RemoveHeader(named(name, nth)),
+        Edit::RemoveAllHeaders(name) => to::Edit::RemoveAllHeaders(name),
+        Edit::ReplaceBody(body) => to::Edit::ReplaceBody(body),
+        Edit::SetSender(sender) => to::Edit::SetSender(sender),
+        Edit::AddRecipient(new) => to::Edit::AddRecipient(to_recipient(new)),
+        Edit::RemoveRecipient(old) => to::Edit::RemoveRecipient(old),
+        Edit::ChangeRecipient(old, new) => to::Edit::ChangeRecipient(to::RecipientChange {
+            old,
+            new: new.into_iter().map(to_recipient).collect(),
+        }),
+        Edit::Symbol(name, score, detail) => to::Edit::Symbol(to::Symbol { name, score, detail }),
+        Edit::Tag(name, value) => to::Edit::Tag((name, value)),
+        Edit::Place(mailbox, message_flags) => to::Edit::Place(to::Placement { mailbox, message_flags }),
+        Edit::AddFlag(flag) => to::Edit::AddFlag(flag),
+        Edit::Delay(milliseconds) => to::Edit::Delay(milliseconds),
+    }
+}
+
+impl<S: Slot> base::exports::maitred::plugin::lifecycle::Guest for S {
+    fn describe() -> base::exports::maitred::plugin::lifecycle::Descriptor {
+        base::exports::maitred::plugin::lifecycle::Descriptor {
+            name: S::NAME.to_owned(),
+            version: S::VERSION.to_owned(),
+            summary: S::Plugin::SUMMARY.to_owned(),
+            config_schema: None,
+        }
+    }
+
+    fn init() -> Result<(), String> {
+        S::Plugin::init(&config()).map(S::set)
+    }
+}
+
+/// Asks the plugin; one that was never initialised has no opinion.
+fn ask<S: Slot>(call: impl FnOnce(&S::Plugin) -> Decision) -> decisions::Decision {
+    to_decision(S::with(call).unwrap_or_else(Decision::next))
+}
+
+impl<S: Slot> connect::exports::maitred::plugin::connect_hook::Guest for S {
+    fn on_connect(session: host_session::Session) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_connect(&session))
+    }
+}
+
+impl<S: Slot> helo::exports::maitred::plugin::helo_hook::Guest for S {
+    fn on_helo(session: host_session::Session, name: String) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_helo(&session, &name))
+    }
+}
+
+impl<S: Slot> auth::exports::maitred::plugin::auth_hook::Guest for S {
+    fn on_auth(
+        session: host_session::Session,
+        of: auth::exports::maitred::plugin::auth_hook::Attempt,
+    ) -> decisions::Decision {
+        let attempt = Attempt { mechanism: of.mechanism, identity: of.identity, has_succeeded: of.succeeded };
+        ask::<S>(|plugin| plugin.on_auth(&session, &attempt))
+    }
+}
+
+impl<S: Slot> mail::exports::maitred::plugin::mail_hook::Guest for S {
+    fn on_mail(session: host_session::Session, sender: String) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_mail(&session, &sender))
+    }
+}
+
+impl<S: Slot> rcpt::exports::maitred::plugin::rcpt_hook::Guest for S {
+    fn on_rcpt(
+        session: host_session::Session,
+        sender: String,
+        rcpt: types::Recipient,
+    ) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_rcpt(&session, &sender, &recipient(rcpt)))
+    }
+}
+
+impl<S: Slot> headers::exports::maitred::plugin::headers_hook::Guest for S {
+    fn on_headers(session: host_session::Session, message: host_message::Message) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_headers(&session, &message))
+    }
+}
+
+impl<S: Slot> message::exports::maitred::plugin::message_hook::Guest for S {
+    fn on_message(session: host_session::Session, message: host_message::Message) -> decisions::Decision {
+        ask::<S>(|plugin| plugin.on_message(&session, &message))
+    }
+}
+
+impl<S: Slot> disconnect::exports::maitred::plugin::disconnect_hook::Guest for S {
+    fn on_disconnect(session: host_session::Session) {
+        S::with(|plugin| plugin.on_disconnect(&session));
+    }
+}

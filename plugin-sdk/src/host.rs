@@ -1,0 +1,128 @@
+//! What the host offers: the session, the message, log, configuration, clock. Traits, so that tests can stand in for it.
+
+use crate::Recipient;
+
+/// Where a session came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From another server.
+    Inbound,
+    /// From a user.
+    Submission,
+    /// Made by maitred itself.
+    Internal,
+}
+
+/// Everything known of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Also in logs.
+    pub id: String,
+    /// `smtp`, `submission`, `submissions`, `lmtp`.
+    pub listener: String,
+    /// Where it came in.
+    pub direction: Direction,
+    /// The client's address.
+    pub remote_ip: String,
+    /// The client's port.
+    pub remote_port: u16,
+    /// What it said in HELO or EHLO.
+    pub helo: Option<String>,
+    /// TLS version, if any.
+    pub tls_version: Option<String>,
+    /// The account that logged in, if one did.
+    pub account: Option<String>,
+    /// Whether it may send to domains that are not ours.
+    pub may_relay: bool,
+    /// Unix time in milliseconds.
+    pub started_ms: u64,
+}
+
+/// What travels outside of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// MAIL FROM; `""` is `<>`.
+    pub sender: String,
+    /// RCPT TO.
+    pub recipients: Vec<Recipient>,
+}
+
+/// A login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// SASL mechanism.
+    pub mechanism: String,
+    /// The account, or what the client claimed.
+    pub identity: String,
+    /// Whether the credentials were right.
+    pub has_succeeded: bool,
+}
+
+/// The SMTP session.
+pub trait Session {
+    /// Everything known by now.
+    fn info(&self) -> SessionInfo;
+    /// What this plugin noted in this session.
+    fn note(&self, key: &str) -> Option<Vec<u8>>;
+    /// Notes something for the length of this session; 64 KiB in all.
+    fn set_note(&self, key: &str, value: &[u8]);
+}
+
+/// The message, read lazily.
+pub trait Message {
+    /// Also in logs.
+    fn id(&self) -> String;
+    /// As it is now.
+    fn envelope(&self) -> Envelope;
+    /// Octets.
+    fn size(&self) -> u64;
+    /// The first field of that name, unfolded.
+    fn header(&self, name: &str) -> Option<String>;
+    /// All of that name.
+    fn header_all(&self, name: &str) -> Vec<String>;
+    /// All fields: name, raw unfolded value.
+    fn headers(&self) -> Vec<(String, Vec<u8>)>;
+    /// Octets of the body from an offset; empty at the end.
+    fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8>;
+    /// Findings of earlier plugins: name, score.
+    fn symbols(&self) -> Vec<(String, f32)>;
+    /// A tag of an earlier plugin.
+    fn tag(&self, name: &str) -> Option<String>;
+}
+
+/// How urgent a line of the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// For finding faults.
+    Debug,
+    /// Worth a line.
+    Info,
+    /// Odd.
+    Warn,
+    /// Someone must act.
+    Error,
+}
+
+/// Writes a line to the server's log (to standard error outside of Wasm).
+pub fn log(level: Level, message: &str) {
+    #[cfg(target_family = "wasm")]
+    crate::guest::log(level, message);
+    #[cfg(not(target_family = "wasm"))]
+    eprintln!("{level:?}: {message}");
+}
+
+/// The configuration, JSON (`{}` outside of Wasm).
+pub fn config() -> String {
+    #[cfg(target_family = "wasm")]
+    return crate::guest::config();
+    #[cfg(not(target_family = "wasm"))]
+    "{}".to_owned()
+}
+
+/// Unix time in milliseconds by the host's clock (0 outside of Wasm).
+pub fn now_ms() -> u64 {
+    #[cfg(target_family = "wasm")]
+    return crate::guest::now_ms();
+    #[cfg(not(target_family = "wasm"))]
+    0
+}
