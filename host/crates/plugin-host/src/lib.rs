@@ -1,1 +1,21 @@
-//! Being built.
+//! Runs policy plugins: WebAssembly components in a sandbox each, loaded, limited, called and swapped while mail flows.
+//!
+//! The only room that knows wasmtime. A call runs in a fresh instance made from a snapshot of the plugin's memory after its
+//! `init`; it may use so much memory, time and host calls, and what it answers is checked before anybody believes it.
+//! Nothing is linked that was not granted: an import beyond the contract is refused at load.
+
+mod answer;
+mod bindings;
+mod cache;
+mod capability;
+mod config;
+mod engine;
+mod fields;
+mod host;
+mod load;
+mod loaded;
+mod state;
+mod watch;
+
+pub use config::{Bundled, CallLimits, Config, PluginConfig};
+pub use host::{Error, PluginHost};

@@ -94,7 +94,10 @@ impl Ticket {
 
 /// The connection is encrypted. Made by `net` alone, after the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::manual_non_exhaustive, reason = "the private field keeps this crate's other modules out too")]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "the private field keeps this crate's other modules out too"
+)]
 pub struct OverTls {
     /// Such as `TLSv1.3`.
     pub version: String,

@@ -1,0 +1,206 @@
+//! What a guest answered, checked: nothing of it is believed before it went through here.
+
+use bytes::Bytes;
+use maitred_mail::{Address, Class, EnhancedStatus, Recipient, ReversePath};
+use maitred_policy::{Decision, Edit, HeaderPosition, Refusal, Verdict};
+
+use crate::bindings::v0_1::maitred::plugin::{decisions, types};
+
+/// Edits of one decision.
+const EDITS_MAX: usize = 1_000;
+/// Text for a peer or the log.
+const TEXT_OCTETS_MAX: usize = 400;
+/// The value of a header field.
+const VALUE_OCTETS_MAX: usize = 16 << 10;
+/// Names of header fields, symbols, tags, mailboxes, flags.
+const NAME_OCTETS_MAX: usize = 255;
+
+/// Why an answer is not taken.
+type Wrong = String;
+
+/// Turns a guest's decision into ours.
+pub(crate) fn decision(of: decisions::Decision) -> Result<Decision, Wrong> {
+    if of.edits.len() > EDITS_MAX {
+        return Err(format!("{} edits", of.edits.len()));
+    }
+    let edits = of.edits.into_iter().map(edit).collect::<Result<Vec<_>, _>>()?;
+    Ok(Decision { verdict: verdict(of.verdict)?, edits: edits.into_iter().flatten().collect() })
+}
+
+fn verdict(of: decisions::Verdict) -> Result<Verdict, Wrong> {
+    Ok(match of {
+        decisions::Verdict::Next | decisions::Verdict::Extension(_) => Verdict::Next,
+        decisions::Verdict::Accept => Verdict::Accept,
+        decisions::Verdict::Reject(of) => Verdict::Reject(refusal(of, Class::Permanent)?),
+        decisions::Verdict::Tempfail(of) => Verdict::Tempfail(refusal(of, Class::Persistent)?),
+        decisions::Verdict::Quarantine(reason) => Verdict::Quarantine(line(reason)?),
+        decisions::Verdict::Discard(reason) => Verdict::Discard(line(reason)?),
+        decisions::Verdict::Disconnect(of) => {
+            let is_temporary = matches!(of.enhanced, Some((4, ..)));
+            Verdict::Disconnect(refusal(of, if is_temporary { Class::Persistent } else { Class::Permanent })?)
+        }
+    })
+}
+
+fn refusal(of: types::Refusal, class: Class) -> Result<Refusal, Wrong> {
+    let digit = if class == Class::Permanent { 5 } else { 4 };
+    let status = match of.enhanced {
+        None => EnhancedStatus::new(class, 7, 1),
+        Some((first, subject, detail)) if first == digit && subject < 1000 && detail < 1000 => {
+            EnhancedStatus::new(class, subject, detail)
+        }
+        Some((first, ..)) => return Err(format!("a status of class {first} where {digit} belongs")),
+    };
+    Ok(Refusal { status, text: line(of.text)? })
+}
+
+fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
+    use decisions::Edit as Of;
+    Ok(Some(match of {
+        Of::AddHeader(add) => Edit::AddHeader {
+            name: field_name(add.name)?,
+            value: field_value(add.value)?,
+            position: match add.position {
+                decisions::HeaderPosition::First => HeaderPosition::First,
+                decisions::HeaderPosition::Last => HeaderPosition::Last,
+                decisions::HeaderPosition::At(nth) => HeaderPosition::At(nth),
+            },
+        },
+        Of::ChangeHeader(change) => Edit::ChangeHeader {
+            name: field_name(change.header.name)?,
+            nth: change.header.nth,
+            value: field_value(change.value)?,
+        },
+        Of::RemoveHeader(of) => Edit::RemoveHeader { name: field_name(of.name)?, nth: of.nth },
+        Of::RemoveAllHeaders(name) => Edit::RemoveAllHeaders(field_name(name)?),
+        Of::ReplaceBody(body) => Edit::ReplaceBody(Bytes::from(body)),
+        Of::SetSender(sender) if sender.is_empty() => Edit::SetSender(ReversePath::Null),
+        Of::SetSender(sender) => Edit::SetSender(ReversePath::Address(address(&sender)?)),
+        Of::AddRecipient(new) => Edit::AddRecipient(recipient(&new)?),
+        Of::RemoveRecipient(old) => Edit::RemoveRecipient(address(&old)?),
+        Of::ChangeRecipient(change) => Edit::ChangeRecipient {
+            old: address(&change.old)?,
+            new: change.new.iter().map(recipient).collect::<Result<_, _>>()?,
+        },
+        Of::Symbol(symbol) if symbol.score.is_finite() => {
+            Edit::Symbol { name: name(symbol.name)?, score: symbol.score, detail: line(symbol.detail)? }
+        }
+        Of::Symbol(symbol) => return Err(format!("a score of {}", symbol.score)),
+        Of::Tag((tag, value)) => Edit::Tag(name(tag)?, line(value)?),
+        Of::Place(place) => Edit::Place {
+            mailbox: name(place.mailbox)?,
+            flags: place.message_flags.into_iter().map(flag).collect::<Result<_, _>>()?,
+        },
+        Of::AddFlag(new) => Edit::AddFlag(flag(new)?),
+        Of::Delay(milliseconds) => Edit::Delay(milliseconds),
+        Of::Extension(_) => return Ok(None),
+    }))
+}
+
+/// RFC 5322 §3.6.8: printable US-ASCII without the colon.
+fn field_name(text: String) -> Result<String, Wrong> {
+    let is_legal = (1..=NAME_OCTETS_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+    if is_legal { Ok(text) } else { Err(format!("{text:?} as the name of a header field")) }
+}
+
+/// Unfolded: a line end would begin another field, or the body.
+fn field_value(value: Vec<u8>) -> Result<Bytes, Wrong> {
+    let is_legal =
+        value.len() <= VALUE_OCTETS_MAX && !value.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
+    if is_legal {
+        Ok(Bytes::from(value))
+    } else {
+        Err("a header field with a line end, NUL, or more than 16 KiB".to_owned())
+    }
+}
+
+/// One printable line; too long a one is cut, a control octet is refused.
+fn line(mut text: String) -> Result<String, Wrong> {
+    if text.chars().any(char::is_control) {
+        return Err("a text with control characters".to_owned());
+    }
+    if text.len() > TEXT_OCTETS_MAX {
+        let end = (0..=TEXT_OCTETS_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    Ok(text)
+}
+
+fn name(text: String) -> Result<String, Wrong> {
+    let is_legal = (1..=NAME_OCTETS_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if is_legal { Ok(text) } else { Err(format!("{text:?} as a name")) }
+}
+
+/// RFC 3501 §9 flag: a system flag, or an atom.
+fn flag(text: String) -> Result<String, Wrong> {
+    let atom = text.strip_prefix('\\').unwrap_or(&text);
+    let is_legal = (1..=NAME_OCTETS_MAX).contains(&atom.len())
+        && atom.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b));
+    if is_legal { Ok(text) } else { Err(format!("{text:?} as a flag")) }
+}
+
+fn address(text: &str) -> Result<Address, Wrong> {
+    Address::parse(text).map_err(|error| format!("{text:?} as an address: {error}"))
+}
+
+fn recipient(of: &types::Recipient) -> Result<Recipient, Wrong> {
+    let original = of.original.as_deref().map(address).transpose()?;
+    Ok(Recipient { address: address(&of.address)?, original })
+}
+
+/// A recipient as guests see it.
+pub(crate) fn to_recipient(of: &Recipient) -> types::Recipient {
+    types::Recipient {
+        address: of.address.to_string(),
+        original: of.original.as_ref().map(Address::to_string),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(of: decisions::Edit) -> Result<Decision, Wrong> {
+        decision(decisions::Decision { verdict: decisions::Verdict::Next, edits: vec![of] })
+    }
+
+    #[test]
+    fn a_header_cannot_bring_a_second_one() {
+        for (name, value) in
+            [("X", "a\r\nBcc: b"), ("X", "a\nb"), ("X:Y", "a"), ("", "a"), ("X Y", "a"), ("X\r\n", "a")]
+        {
+            let add = decisions::HeaderAdd {
+                name: name.to_owned(),
+                value: value.as_bytes().to_vec(),
+                position: decisions::HeaderPosition::First,
+            };
+            assert!(one(decisions::Edit::AddHeader(add)).is_err(), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_its_class_and_one_line() {
+        let refuse = |enhanced, text: &str| {
+            let refusal = types::Refusal { enhanced, text: text.to_owned() };
+            decision(decisions::Decision { verdict: decisions::Verdict::Reject(refusal), edits: Vec::new() })
+        };
+        assert!(refuse(None, "no").is_ok() && refuse(Some((5, 7, 1)), "no").is_ok());
+        assert!(refuse(Some((4, 7, 1)), "no").is_err());
+        assert!(refuse(None, "no\r\n250 yes").is_err());
+        let Ok(Decision { verdict: Verdict::Reject(cut), .. }) = refuse(None, &"ä".repeat(1000)) else {
+            panic!()
+        };
+        assert_eq!(cut.text.len(), 400);
+    }
+
+    #[test]
+    fn addresses_scores_and_flags_must_be_some() {
+        assert!(one(decisions::Edit::RemoveRecipient("nobody".to_owned())).is_err());
+        assert!(one(decisions::Edit::SetSender(String::new())).is_ok());
+        assert!(one(decisions::Edit::AddFlag("\\Seen".to_owned())).is_ok());
+        assert!(one(decisions::Edit::AddFlag("a b".to_owned())).is_err());
+        let nan = decisions::Symbol { name: "X".to_owned(), score: f32::NAN, detail: String::new() };
+        assert!(one(decisions::Edit::Symbol(nan)).is_err());
+    }
+}

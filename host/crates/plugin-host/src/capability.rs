@@ -1,0 +1,250 @@
+//! What plugins can ask the host: the message, the session, log, configuration, clock. Each call is charged to the budget.
+
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use maitred_policy::{Direction, MessageFacts, SessionFacts};
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use crate::bindings::v0_1::maitred::plugin::{
+    clock, config, decisions, host_message, host_session, log, types,
+};
+use crate::fields::{fields, unfolded};
+use crate::state::State;
+
+/// A message in a guest's hands.
+pub struct MessageHandle {
+    pub(crate) facts: MessageFacts,
+    /// At `on-headers` there is no body yet.
+    pub(crate) has_body: bool,
+}
+
+/// A session in a guest's hands.
+pub struct SessionHandle {
+    pub(crate) facts: SessionFacts,
+}
+
+/// Notes of all plugins in one session.
+const NOTES_OCTETS_MAX: usize = 64 << 10;
+/// A line of the log.
+const LOG_OCTETS_MAX: usize = 1 << 10;
+/// Octets of a body at once.
+const READ_OCTETS_MAX: u32 = 1 << 20;
+
+impl State {
+    fn message(&self, handle: &Resource<MessageHandle>) -> Result<&MessageHandle> {
+        Ok(self.table.get(handle)?)
+    }
+
+    fn session(&self, handle: &Resource<SessionHandle>) -> Result<&SessionHandle> {
+        Ok(self.table.get(handle)?)
+    }
+
+    fn head(&self, handle: &Resource<MessageHandle>) -> Result<Bytes> {
+        Ok(self.message(handle)?.facts.head.clone())
+    }
+
+    /// The values of each field of that name, as text.
+    fn values(head: &[u8], name: &str, max: usize) -> Vec<String> {
+        let named = fields(head).into_iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+        named.take(max).map(|(_, value)| String::from_utf8_lossy(&unfolded(value)).into_owned()).collect()
+    }
+}
+
+impl types::Host for State {}
+impl decisions::Host for State {}
+impl host_message::Host for State {}
+impl host_session::Host for State {}
+
+impl host_message::HostMessage for State {
+    async fn id(&mut self, this: Resource<MessageHandle>) -> Result<String> {
+        self.budget.spend(13)?;
+        Ok(self.message(&this)?.facts.id.to_string())
+    }
+
+    async fn envelope(&mut self, this: Resource<MessageHandle>) -> Result<types::Envelope> {
+        let envelope = self.message(&this)?.facts.envelope.clone();
+        self.budget.spend(64 * (1 + envelope.recipients.len()))?;
+        let recipients = envelope.recipients.iter().map(crate::answer::to_recipient).collect();
+        Ok(types::Envelope { sender: maitred_policy::facts::plain(&envelope.reverse_path), recipients })
+    }
+
+    async fn size(&mut self, this: Resource<MessageHandle>) -> Result<u64> {
+        self.budget.spend(8)?;
+        let message = self.message(&this)?;
+        let head = message.facts.head.len() as u64;
+        Ok(if message.has_body { head + 2 + message.facts.body.octets() } else { head })
+    }
+
+    async fn header(&mut self, this: Resource<MessageHandle>, name: String) -> Result<Option<String>> {
+        let found = Self::values(&self.head(&this)?, &name, 1).pop();
+        self.budget.spend(name.len() + found.as_ref().map_or(0, String::len))?;
+        Ok(found)
+    }
+
+    async fn header_all(&mut self, this: Resource<MessageHandle>, name: String) -> Result<Vec<String>> {
+        let found = Self::values(&self.head(&this)?, &name, usize::MAX);
+        self.budget.spend(name.len() + found.iter().map(String::len).sum::<usize>())?;
+        Ok(found)
+    }
+
+    async fn headers(&mut self, this: Resource<MessageHandle>) -> Result<Vec<types::Header>> {
+        let head = self.head(&this)?;
+        self.budget.spend(head.len())?;
+        let all = fields(&head).into_iter();
+        Ok(all
+            .map(|(name, value)| types::Header {
+                name: String::from_utf8_lossy(name).into_owned(),
+                value: unfolded(value),
+            })
+            .collect())
+    }
+
+    async fn header_many(
+        &mut self,
+        this: Resource<MessageHandle>,
+        names: Vec<String>,
+    ) -> Result<Vec<Option<String>>> {
+        let head = self.head(&this)?;
+        let all = fields(&head);
+        let mut found = Vec::with_capacity(names.len().min(all.len() + 16));
+        for name in &names {
+            let value = all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+            let value = value.map(|(_, value)| String::from_utf8_lossy(&unfolded(value)).into_owned());
+            self.budget.spend(name.len() + value.as_ref().map_or(0, String::len))?;
+            found.push(value);
+        }
+        Ok(found)
+    }
+
+    async fn read_body(&mut self, this: Resource<MessageHandle>, offset: u64, len: u32) -> Result<Vec<u8>> {
+        let message = self.message(&this)?;
+        if !message.has_body {
+            return Ok(Vec::new());
+        }
+        let body = std::sync::Arc::clone(&message.facts.body);
+        let want = usize::try_from(len.min(READ_OCTETS_MAX))?;
+        self.budget.spend(want)?;
+        let octets =
+            body.read(offset, want).await.map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+        Ok(octets.to_vec())
+    }
+
+    async fn symbols(&mut self, this: Resource<MessageHandle>) -> Result<Vec<(String, f32)>> {
+        let symbols = self.message(&this)?.facts.symbols.clone();
+        self.budget.spend(symbols.iter().map(|(name, _)| name.len() + 4).sum())?;
+        Ok(symbols)
+    }
+
+    async fn tag(&mut self, this: Resource<MessageHandle>, name: String) -> Result<Option<String>> {
+        let tags = &self.message(&this)?.facts.tags;
+        let found = tags.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        self.budget.spend(name.len() + found.as_ref().map_or(0, String::len))?;
+        Ok(found)
+    }
+
+    async fn drop(&mut self, this: Resource<MessageHandle>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl host_session::HostSession for State {
+    async fn info(&mut self, this: Resource<SessionHandle>) -> Result<types::SessionInfo> {
+        self.budget.spend(256)?;
+        Ok(session_info(&self.session(&this)?.facts))
+    }
+
+    async fn get_note(&mut self, this: Resource<SessionHandle>, key: String) -> Result<Option<Vec<u8>>> {
+        let notes = std::sync::Arc::clone(&self.session(&this)?.facts.notes);
+        let found = notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(self.plugin.to_string(), key))
+            .cloned();
+        self.budget.spend(found.as_ref().map_or(0, Vec::len))?;
+        Ok(found)
+    }
+
+    async fn set_note(&mut self, this: Resource<SessionHandle>, key: String, value: Vec<u8>) -> Result<()> {
+        self.budget.spend(key.len() + value.len())?;
+        let notes = std::sync::Arc::clone(&self.session(&this)?.facts.notes);
+        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.insert((self.plugin.to_string(), key), value);
+        let octets: usize =
+            notes.iter().map(|((plugin, key), value)| plugin.len() + key.len() + value.len()).sum();
+        if octets > NOTES_OCTETS_MAX {
+            notes.clear();
+            return Err(crate::state::Exhausted("session notes").into());
+        }
+        Ok(())
+    }
+
+    async fn drop(&mut self, this: Resource<SessionHandle>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl log::Host for State {
+    async fn log(&mut self, level: log::Level, message: String) -> Result<()> {
+        self.budget.spend(message.len())?;
+        if self.budget.may_log() {
+            let printable = |c: char| if c.is_control() { ' ' } else { c };
+            let text: String = message.chars().take(LOG_OCTETS_MAX).map(printable).collect();
+            let plugin = &*self.plugin;
+            match level {
+                log::Level::Trace => tracing::trace!(plugin, text, "plugin says"),
+                log::Level::Debug => tracing::debug!(plugin, text, "plugin says"),
+                log::Level::Info => tracing::info!(plugin, text, "plugin says"),
+                log::Level::Warn => tracing::warn!(plugin, text, "plugin says"),
+                log::Level::Error => tracing::error!(plugin, text, "plugin says"),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl config::Host for State {
+    async fn get(&mut self) -> Result<String> {
+        self.budget.spend(self.config.len())?;
+        Ok(self.config.to_string())
+    }
+}
+
+impl clock::Host for State {
+    async fn now_ms(&mut self) -> Result<u64> {
+        self.budget.spend(8)?;
+        Ok(self.now_ms)
+    }
+}
+
+fn session_info(facts: &SessionFacts) -> types::SessionInfo {
+    types::SessionInfo {
+        id: facts.id.clone(),
+        listener: facts.listener.clone(),
+        direction: match facts.direction {
+            Direction::Inbound => types::Direction::Inbound,
+            Direction::Submission => types::Direction::Submission,
+            Direction::Internal => types::Direction::Internal,
+        },
+        remote_ip: facts.peer.remote.ip().to_string(),
+        remote_port: facts.peer.remote.port(),
+        local_ip: facts.peer.local.ip().to_string(),
+        local_port: facts.peer.local.port(),
+        helo: facts.helo.clone(),
+        tls: facts.tls.as_ref().map(|tls| types::TlsInfo {
+            version: tls.version.clone(),
+            cipher: tls.cipher.clone(),
+            server_name: tls.server_name.clone(),
+        }),
+        auth: facts.login.as_ref().filter(|login| login.has_succeeded).map(|login| types::AuthInfo {
+            mechanism: login.mechanism.clone(),
+            identity: login.identity.clone(),
+        }),
+        may_relay: facts.may_relay,
+        started: u64::try_from(facts.started.0).unwrap_or(0),
+        attributes: Vec::new(),
+    }
+}

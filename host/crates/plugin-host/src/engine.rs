@@ -1,0 +1,107 @@
+//! The one wasmtime engine of the process, and the clock that interrupts plugins.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// How many instances there can be at a time, over all plugins.
+pub(crate) const INSTANCES_MAX: usize = 128;
+/// The largest memory that a plugin can be given.
+pub(crate) const MEMORY_MAX: u64 = 256 << 20;
+/// How often running plugins are looked at. A runaway one is stopped at most this much too late.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
+
+/// The engine, with its ticker.
+pub(crate) struct Machine {
+    pub(crate) engine: Engine,
+    running: AtomicUsize,
+    ticker: OnceLock<Thread>,
+}
+
+/// Counts as running while it lives: the ticker sleeps when nothing runs.
+pub(crate) struct Running(Arc<Machine>);
+
+impl Machine {
+    pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
+        let machine = Arc::new(Self {
+            engine: Engine::new(&config())?,
+            running: AtomicUsize::new(0),
+            ticker: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&machine);
+        // An OS thread and no task: a plugin that holds every worker must still be interrupted.
+        let thread =
+            std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || tick(&weak))?;
+        // Set once, just above by nobody.
+        let _ = machine.ticker.set(thread.thread().clone());
+        Ok(machine)
+    }
+
+    pub(crate) fn running(self: &Arc<Self>) -> Running {
+        if self.running.fetch_add(1, Ordering::AcqRel) == 0
+            && let Some(ticker) = self.ticker.get()
+        {
+            ticker.unpark();
+        }
+        Running(Arc::clone(self))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(ticker) = self.ticker.get() {
+            ticker.unpark();
+        }
+    }
+}
+
+fn tick(machine: &Weak<Machine>) {
+    while let Some(machine) = machine.upgrade() {
+        let is_idle = machine.running.load(Ordering::Acquire) == 0;
+        machine.engine.increment_epoch();
+        drop(machine);
+        if is_idle { std::thread::park_timeout(Duration::from_secs(5)) } else { std::thread::sleep(TICK) }
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.concurrency_support(false);
+    config.memory_init_cow(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(16));
+    config.async_stack_size(512 << 10);
+    config.max_wasm_stack(256 << 10);
+    let n = u32::try_from(INSTANCES_MAX).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(n)
+        // Counted in core instances: a component has several.
+        .total_core_instances(n * 8)
+        .total_memories(n * 2)
+        .total_tables(n * 8)
+        .total_stacks(n)
+        .max_core_instances_per_component(50)
+        .max_tables_per_component(20)
+        .max_memories_per_component(4)
+        .table_elements(60_000)
+        .max_core_instance_size(4 << 20)
+        .max_component_instance_size(4 << 20)
+        .max_memory_size(usize::try_from(MEMORY_MAX).unwrap_or(usize::MAX))
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .max_unused_warm_slots(16);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
