@@ -1,1 +1,3 @@
-//! Being built.
+//! Plugins that the suite tries on the host.
+
+include!(concat!(env!("OUT_DIR"), "/fixtures.rs"));

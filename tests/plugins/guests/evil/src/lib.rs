@@ -1,0 +1,64 @@
+//! A plugin that misbehaves as the subject of a message says.
+
+use std::hint::black_box;
+
+use maitred_plugin_sdk::prelude::*;
+
+/// The plugin.
+pub struct Evil;
+
+impl Plugin for Evil {
+    const SUMMARY: &'static str = "Misbehaves";
+
+    fn init(config: &str) -> Result<Self, String> {
+        if config.contains("fail") { Err("init was told to fail".to_owned()) } else { Ok(Self) }
+    }
+
+    fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
+        let subject = message.header("Subject").unwrap_or_default();
+        match subject.as_str() {
+            "trap" => unreachable(),
+            "loop" => spin(),
+            "memory" => drop(black_box(vec![1u8; 1 << 30])),
+            "string" => return Decision::reject("x".repeat(20 << 20)),
+            "stack" => {
+                black_box(recurse(1));
+            }
+            "host-calls" => (0..u64::MAX).for_each(|_| {
+                black_box(message.size());
+            }),
+            "octets" => (0..u64::MAX).for_each(|_| drop(black_box(message.read_body(0, 1 << 20)))),
+            "log" => (0..5_000).for_each(|_| log(Level::Info, &"x".repeat(5_000))),
+            "notes" => session.set_note("n", &vec![0; 1 << 20]),
+            "header" => return Decision::next().with_header("X-Evil", "a\r\nBcc: victim@a.test"),
+            "control" => return Decision::reject("no\r\n250 yes"),
+            "class" => {
+                return Verdict::Reject(Refusal { enhanced: Some((2, 0, 0)), text: "no".to_owned() }.clone())
+                    .into();
+            }
+            "address" => return Decision::next().with(Edit::SetSender("not an address".to_owned())),
+            "edits" => return Decision { verdict: Verdict::Next, edits: vec![Edit::Delay(1); 100_000] },
+            "score" => return Decision::next().with(Edit::Symbol("X".to_owned(), f32::NAN, String::new())),
+            _ => {}
+        }
+        Decision::next().with_header("X-Good", subject)
+    }
+}
+
+fn unreachable() {
+    let nothing: Option<u8> = black_box(None);
+    #[expect(clippy::unwrap_used, reason = "this guest is here to trap")]
+    black_box(nothing.unwrap());
+}
+
+fn spin() {
+    while black_box(true) {}
+}
+
+#[expect(unconditional_recursion, reason = "this guest is here to overflow its stack")]
+fn recurse(depth: u64) -> u64 {
+    let here = black_box([depth; 64]);
+    recurse(depth + 1) + here.iter().sum::<u64>()
+}
+
+maitred_plugin_sdk::export!(Evil: message);
