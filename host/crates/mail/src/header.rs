@@ -16,6 +16,7 @@ use memchr::memchr;
 
 pub use address::ListedAddress;
 pub use date::Date;
+pub(crate) use date::behind_comment;
 pub use edit::{EditError, Place};
 pub use word::decode_words;
 
@@ -166,7 +167,7 @@ mod tests {
                 proptest::prop_assert!(field.range.start >= end && field.range.end <= section.len());
                 proptest::prop_assert_eq!(&section[field.value_range.clone()], field.value);
                 end = field.range.end;
-                let _ = (address::parse_list(field.value), Date::parse(field.value));
+                let _ = (address::parse_list(field.value, 10), Date::parse(field.value));
                 proptest::prop_assert!(decode_words(&field.unfolded(), 20).len() <= 20);
             }
             for nth in 0..3 {

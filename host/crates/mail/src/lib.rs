@@ -10,6 +10,7 @@ pub mod dns;
 pub mod envelope;
 pub mod header;
 pub mod mailbox;
+pub mod mime;
 pub mod proof;
 pub mod status;
 pub mod time;

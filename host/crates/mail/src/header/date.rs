@@ -127,7 +127,7 @@ impl<'a> Iterator for Words<'a> {
 }
 
 /// What follows the comment that begins here (RFC 5322 §3.2.2, nested); nothing when it does not end.
-pub(super) fn behind_comment(octets: &[u8]) -> &[u8] {
+pub(crate) fn behind_comment(octets: &[u8]) -> &[u8] {
     let mut depth = 0_usize;
     let mut is_quoted = false;
     for (at, octet) in octets.iter().enumerate() {
