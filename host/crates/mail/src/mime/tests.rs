@@ -72,6 +72,12 @@ fn damaged_messages_have_a_structure() {
         ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--b\nA: b\n--b--", &[1], r#"text/plain 0 """#),
         ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--b\nA: b\n--b--", &[2], r#"text/plain 0 """#),
         ("Content-Type: multipart/mixed; boundary=b\n\n--b", &[1], r#"text/plain 0 """#),
+        // A boundary that looks like a field.
+        (
+            "Content-Type: multipart/mixed; boundary=\"Content-Type: x/y\"\n\n--Content-Type: x/y\nA: b\n--Content-Type: x/y--",
+            &[1],
+            r#"text/plain 0 """#,
+        ),
         // The inner multipart is never closed.
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/x; boundary=c\n\n--c\n\na\n--b\n\nz",
@@ -183,8 +189,16 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
         " \t",
         "\u{0}\u{ff}",
     ];
-    prop::collection::vec((prop::sample::select(pieces.to_vec()), 0..600usize), 0..40).prop_map(|pieces| {
-        let mut message = Vec::new();
+    // Most messages begin well, so that what follows is inside something.
+    let begins = [
+        "",
+        "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n",
+        "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/x; boundary=b\r\n\r\n--b\r\n",
+        "Content-Type: multipart/digest; boundary=b\n\n--b\n\nContent-Type: multipart/x; boundary=a\r\n\r\n--a\n",
+    ];
+    let pieces = prop::collection::vec((prop::sample::select(pieces.to_vec()), 0..600usize), 0..30);
+    (prop::sample::select(begins.to_vec()), pieces).prop_map(|(begin, pieces)| {
+        let mut message = begin.as_bytes().to_vec();
         for (piece, blanks) in pieces {
             message.extend_from_slice(piece.as_bytes());
             if blanks > 585 {
