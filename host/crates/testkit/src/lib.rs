@@ -1,1 +1,3 @@
-//! Being built.
+//! What tests of several rooms share: scripted sessions. A dev-dependency only.
+
+pub mod transcript;
