@@ -37,8 +37,6 @@ pub struct StructureBuilder {
     line: Vec<u8>,
     /// True when the last piece of it ended with CR.
     has_return: bool,
-    /// The length of the header section before the current line.
-    header_line_start: usize,
     /// How the last line ended.
     last: LineEnd,
 }
@@ -85,7 +83,6 @@ impl StructureBuilder {
             line_start: 0,
             line: Vec::new(),
             has_return: false,
-            header_line_start: 0,
             last: LineEnd::default(),
         };
         builder.begin(0, Some(EnvelopeFields::default()), false);
@@ -168,11 +165,9 @@ impl StructureBuilder {
 
     /// A line is complete: `line` is it, or the beginning of a long one.
     fn end_line(&mut self, line: &[u8], last: LineEnd) {
-        if self.is_sealed || !line.starts_with(b"--") || !self.delimiter(line) {
-            if self.is_in_header && last.is_blank {
-                self.end_header(self.at, self.lines + 1);
-            }
-            self.header_line_start = self.header.len();
+        let is_delimiter = !self.is_sealed && line.starts_with(b"--") && self.delimiter(line);
+        if self.is_in_header && last.is_blank && !is_delimiter {
+            self.end_header(self.at, self.lines + 1);
         }
         self.lines += 1;
         self.line_start = self.at;
@@ -191,7 +186,7 @@ impl StructureBuilder {
             (is_last || tail.trim_ascii().is_empty()).then_some((nth, is_last))
         });
         let Some((nth, is_last)) = found else { return false };
-        self.header.truncate(self.header_line_start);
+        // A delimiter held in the header section does no harm: no field that we read begins with `--`.
         // RFC 2046 §5.1.1: the line end before the delimiter belongs to it.
         let end = self.line_start.saturating_sub(self.last.octets);
         self.end_headers(end);
@@ -228,7 +223,6 @@ impl StructureBuilder {
         self.open.push(Open { part, envelope, delimiter: None, lines_before, is_in_digest });
         self.is_in_header = !self.is_sealed;
         self.header.clear();
-        self.header_line_start = 0;
     }
 
     /// The header section of the last open part is over.
@@ -260,7 +254,6 @@ impl StructureBuilder {
             self.begin(end, Some(EnvelopeFields::default()), false);
         }
         self.header.clear();
-        self.header_line_start = 0;
         self.count_boundaries();
     }
 
