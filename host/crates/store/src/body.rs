@@ -95,7 +95,9 @@ fn segment(folder: &Folder, open: &Mutex<HashMap<u32, Segment>>, number: u32) ->
     if let Some(segment) = open.get(&number) {
         return Ok(segment.clone());
     }
-    let file = Arc::new(File::open(folder.segment_path(number))?);
+    let file = File::open(folder.segment_path(number))
+        .map_err(|error| io::Error::new(error.kind(), format!("segment {number}: {error}")))?;
+    let file = Arc::new(file);
     let segment = Segment { seal: Seal::read(&file)?, file };
     if open.len() >= OPEN_MAX {
         open.clear();

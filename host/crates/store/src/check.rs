@@ -1,12 +1,14 @@
 //! Reading everything that is stored, to find what the disk has spoiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 
-use maitred_mail::{MailboxId, Uid};
+use bytes::Bytes;
+use maitred_mail::{MailboxId, MessageId, Uid};
+use maitred_queue::QueueId;
 
-use crate::codec::{Message, Summary};
+use crate::codec::{self, Message, Summary};
 use crate::log::{self, Folder, Found};
 use crate::record::Extent;
 use crate::spool::disk;
@@ -24,8 +26,13 @@ pub struct Checked {
     pub octets: u64,
     /// Places that are no good record.
     pub damage: Vec<Damage>,
-    /// Messages whose content is there or elsewhere not whole.
+    /// Octets at the end of segments that are no good record and that nothing refers to: most likely what was being written
+    /// when a process ended.
+    pub torn_octets: u64,
+    /// Messages whose content is not whole.
     pub messages: Vec<(MailboxId, Uid)>,
+    /// Queue entries whose content is not whole.
+    pub queue: Vec<QueueId>,
 }
 
 /// A place in the log that does not match its checksum.
@@ -42,12 +49,17 @@ pub struct Damage {
 /// How many keys are read at once.
 const PAGE: usize = 1000;
 
-/// What is known of the segments: the length of each, and where it is damaged.
-type Segments = BTreeMap<u32, (u64, Vec<Damage>)>;
+/// What is known of one segment.
+struct Segment {
+    octets: u64,
+    damage: Vec<Damage>,
+    /// Bad octets at its end: a torn tail, unless something refers to it.
+    tail: Option<Damage>,
+}
 
 pub(crate) fn check(view: &View, folder: &Folder) -> Result<Checked, Error> {
     let mut checked = Checked::default();
-    let mut segments = Segments::new();
+    let mut segments = BTreeMap::new();
     for number in folder.numbers().map_err(disk)? {
         match check_segment(folder, number, &mut checked) {
             Ok(found) => drop(segments.insert(number, found)),
@@ -56,18 +68,27 @@ pub(crate) fn check(view: &View, folder: &Folder) -> Result<Checked, Error> {
             Err(error) => return Err(disk(error)),
         }
     }
-    checked.messages = spoiled_messages(view, &segments)?;
+    let mut contents = References { segments: &segments, hit: BTreeSet::new() };
+    contents.look_through(view, &mut checked)?;
+    let hit = contents.hit;
+    for segment in segments.into_values() {
+        checked.damage.extend(segment.damage);
+        match segment.tail {
+            Some(tail) if hit.contains(&tail.segment) => checked.damage.push(tail),
+            tail => checked.torn_octets += tail.map_or(0, |tail| tail.octets),
+        }
+    }
     for damage in &checked.damage {
         tracing::error!(segment = damage.segment, offset = damage.offset, octets = damage.octets, "damaged");
     }
     Ok(checked)
 }
 
-fn check_segment(folder: &Folder, segment: u32, checked: &mut Checked) -> io::Result<(u64, Vec<Damage>)> {
+fn check_segment(folder: &Folder, segment: u32, checked: &mut Checked) -> io::Result<Segment> {
     let file = File::open(folder.segment_path(segment))?;
     let mut damage = Vec::new();
     let mut records = 0;
-    // Asked before it is read: what is added later belongs to messages that are not looked at, or is not looked at itself.
+    // Asked before it is read: what is added later is not looked at.
     let is_growing = segment == folder.written() || folder.is_unused(segment)?;
     let end = log::scan(&file, 0, true, |found| {
         match found {
@@ -76,33 +97,74 @@ fn check_segment(folder: &Folder, segment: u32, checked: &mut Checked) -> io::Re
         }
         Ok(())
     })?;
-    // What is being written just now is not whole yet; nor is a large body that still arrives.
-    if end.good < end.file && !is_growing {
-        damage.push(Damage { segment, offset: end.good, octets: end.file - end.good });
-    }
     checked.segments += 1;
     checked.records += records;
     checked.octets += end.file;
-    checked.damage.extend(&damage);
-    Ok((if is_growing { u64::MAX } else { end.file }, damage))
+    let tail = Damage { segment, offset: end.good, octets: end.file - end.good };
+    Ok(Segment {
+        octets: if is_growing { u64::MAX } else { end.file },
+        damage,
+        // What is being written just now is not whole yet; nor is a large body that still arrives.
+        tail: (tail.octets > 0 && !is_growing).then_some(tail),
+    })
 }
 
-/// The messages that have a part where the log is damaged, or where it is not at all.
-fn spoiled_messages(view: &View, segments: &Segments) -> Result<Vec<(MailboxId, Uid)>, Error> {
-    let is_spoiled = |part: &Extent| {
-        let end = part.offset + part.octets;
-        part.octets > 0
-            && match segments.get(&part.segment) {
-                Some((length, damage)) => {
-                    end > *length
-                        || damage.iter().any(|d| part.offset < d.offset + d.octets && d.offset < end)
-                }
-                // One that is newer than all of them was begun meanwhile.
-                None => segments.last_key_value().is_some_and(|(last, _)| part.segment < *last),
+/// The parts of the log that something refers to.
+struct References<'a> {
+    segments: &'a BTreeMap<u32, Segment>,
+    /// Segments in which something that is referred to is not whole.
+    hit: BTreeSet<u32>,
+}
+
+impl References<'_> {
+    fn look_through(&mut self, view: &View, checked: &mut Checked) -> Result<(), Error> {
+        each(view, b"m", |key, value| {
+            let (Some(mailbox), Some(uid)) = (keys::mailbox_of(key), keys::uid_of(key)) else {
+                return Ok(());
+            };
+            let Message { body, summary, .. } = Message::decode(value)?;
+            let summary = if let Summary::InLog(extent) = summary { extent } else { Extent::default() };
+            if self.is_any_spoiled(&[body.head, body.tail, summary]) {
+                checked.messages.push((mailbox, uid));
             }
-    };
-    let (mut from, to) = (b"m".to_vec(), keys::behind(b"m"));
-    let mut messages = Vec::new();
+            Ok(())
+        })?;
+        each(view, b"q", |key, value| {
+            let (_, body) = codec::decode_queue(value)?;
+            if self.is_any_spoiled(&[body.head, body.tail]) {
+                checked.queue.extend(keys::number_of(key).map(MessageId));
+            }
+            Ok(())
+        })
+    }
+
+    fn is_any_spoiled(&mut self, parts: &[Extent]) -> bool {
+        let spoiled: Vec<u32> =
+            parts.iter().filter(|part| self.is_spoiled(part)).map(|p| p.segment).collect();
+        let is_any = !spoiled.is_empty();
+        self.hit.extend(spoiled);
+        is_any
+    }
+
+    fn is_spoiled(&self, part: &Extent) -> bool {
+        let end = part.offset + part.octets;
+        let is_over = |d: &Damage| part.offset < d.offset + d.octets && d.offset < end;
+        part.octets > 0
+            && match self.segments.get(&part.segment) {
+                Some(found) => end > found.octets || found.damage.iter().chain(&found.tail).any(is_over),
+                // One that is newer than all of them was begun meanwhile.
+                None => self.segments.last_key_value().is_some_and(|(last, _)| part.segment < *last),
+            }
+    }
+}
+
+/// All pairs whose key begins so.
+fn each(
+    view: &View,
+    prefix: &[u8],
+    mut look: impl FnMut(&[u8], Bytes) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (mut from, to) = (prefix.to_vec(), keys::behind(prefix));
     loop {
         let page = view.range(&from, &to, PAGE)?;
         let is_last = page.len() < PAGE;
@@ -111,15 +173,10 @@ fn spoiled_messages(view: &View, segments: &Segments) -> Result<Vec<(MailboxId, 
             from.push(0);
         }
         for (key, value) in page {
-            let (Some(mailbox), Some(uid)) = (keys::mailbox_of(&key), keys::uid_of(&key)) else { continue };
-            let Message { body, summary, .. } = Message::decode(value)?;
-            let summary = if let Summary::InLog(extent) = summary { extent } else { Extent::default() };
-            if [body.head, body.tail, summary].iter().any(is_spoiled) {
-                messages.push((mailbox, uid));
-            }
+            look(&key, value)?;
         }
         if is_last {
-            return Ok(messages);
+            return Ok(());
         }
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Committer {
     pub(crate) group: u64,
     pub(crate) unsynced_since: Option<Instant>,
     pub(crate) broken: Option<Error>,
+    /// Groups that readers see, and the index does not get before they are synced.
+    pub(crate) unapplied: Vec<Applied>,
 }
 
 /// A planned request that waits for the group's sync.
@@ -176,7 +178,8 @@ impl Committer {
             let mut encoded = Vec::with_capacity(4096);
             // How far the index is when it has applied this group: replay begins here.
             group.writes.insert(keys::applied(), Some(encode_position(position)));
-            changes::encode(&group.writes, &mut encoded);
+            let synced = if let Log::Disk(writer) = &self.log { writer.synced() } else { 0 };
+            changes::encode(synced, &group.writes, &mut encoded);
             log::frame(seal, Kind::Changes, &[&encoded], &mut octets);
             if let Err(error) = self.append(&octets) {
                 return self.fail(&error, waiting.into_iter().map(|w| w.answer));
@@ -204,8 +207,22 @@ impl Committer {
             let durable = (urgency == Urgency::Now).then(Durable::after_sync);
             let _ = answer.send(Ok(Receipt { changes, durable })); // as above
         }
-        if !changes.is_empty() && self.applier.send(Applied { group: self.group, changes }).is_err() {
-            self.broken = Some(Error::Unavailable("the index has stopped".to_owned()));
+        if !changes.is_empty() {
+            self.unapplied.push(Applied { group: self.group, changes });
+        }
+        self.hand_on();
+    }
+
+    /// Gives the applier what is durable: the index is never ahead of the log, whatever order the disk writes in.
+    fn hand_on(&mut self) {
+        if self.unsynced_since.is_some() || self.broken.is_some() {
+            return;
+        }
+        for applied in self.unapplied.drain(..) {
+            if self.applier.send(applied).is_err() {
+                self.broken = Some(Error::Unavailable("the index has stopped".to_owned()));
+                return;
+            }
         }
     }
 
@@ -251,7 +268,7 @@ impl Committer {
 
     fn sync(&mut self) -> Result<(), Error> {
         if self.unsynced_since.take().is_some()
-            && let Log::Disk(writer) = &self.log
+            && let Log::Disk(writer) = &mut self.log
         {
             self.shared.counts.synced();
             if let Err(error) = writer.sync() {
@@ -268,6 +285,7 @@ impl Committer {
     fn sync_rest(&mut self) {
         // A failure is logged and remembered by `sync`.
         let _ = self.sync();
+        self.hand_on();
     }
 
     fn fail(

@@ -113,6 +113,8 @@ pub(crate) struct Writer {
     file: File,
     seal: Seal,
     end: Position,
+    /// Up to where it is durable.
+    synced: u64,
     segment_octets: u64,
 }
 
@@ -122,7 +124,7 @@ impl Writer {
         let (segment, seal, file) = folder.create()?;
         folder.written.store(segment, Ordering::Relaxed);
         let end = Position { segment, offset: record::SEGMENT_HEADER_OCTETS };
-        Ok(Self { folder: Arc::clone(folder), file, seal, end, segment_octets })
+        Ok(Self { folder: Arc::clone(folder), file, seal, end, synced: end.offset, segment_octets })
     }
 
     /// Where the next record will begin, and the segment's seal. Rolls over to a new segment first, when this one is full.
@@ -147,7 +149,14 @@ impl Writer {
     }
 
     /// Makes everything appended so far durable.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.folder.sync(&self.file)
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.folder.sync(&self.file)?;
+        self.synced = self.end.offset;
+        Ok(())
+    }
+
+    /// Up to where this segment is durable. Those before it are durable whole.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced
     }
 }

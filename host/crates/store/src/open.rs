@@ -2,6 +2,7 @@
 //!
 //! All of it without a person. What could not be read is logged and counted, never guessed.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -151,14 +152,21 @@ fn replay(
     index: &SledIndex,
     opened: &mut Opened,
 ) -> Result<(), Error> {
-    let mut replay = Replay { from, index, opened, last: None };
+    let mut replay = Replay {
+        from,
+        index,
+        opened,
+        synced: Position::default(),
+        held: VecDeque::new(),
+        damage: Vec::new(),
+    };
     for number in segments.iter().filter(|number| **number >= from.segment) {
         let begin = if *number == from.segment { from.offset } else { log::SEGMENT_HEADER_OCTETS };
         let file = File::open(folder.segment_path(*number)).map_err(disk)?;
-        let (mut failure, mut group_begin) = (None, Position { segment: *number, offset: begin });
+        let mut failure = None;
         let end = log::scan(&file, begin, false, |found| {
             if failure.is_none()
-                && let Err(error) = replay.take(found, &mut group_begin)
+                && let Err(error) = replay.take(*number, found)
             {
                 failure = Some(error);
             }
@@ -172,8 +180,9 @@ fn replay(
 }
 
 /// A group as the log has it.
-struct LastGroup {
+struct LoggedGroup {
     begin: Position,
+    end: Position,
     changes: Vec<Change>,
 }
 
@@ -182,35 +191,42 @@ struct Replay<'a> {
     from: Position,
     index: &'a SledIndex,
     opened: &'a mut Opened,
-    /// Not applied before the next one is found: of the very last it must be known that its bodies are there too.
-    last: Option<LastGroup>,
+    /// Up to where the log was durable when the newest group that was found was written.
+    synced: Position,
+    /// Groups behind that. What was on its way to the disk when the power went may have arrived in part, in any order.
+    held: VecDeque<LoggedGroup>,
+    damage: Vec<Position>,
 }
 
 impl Replay<'_> {
-    fn take(&mut self, found: Found, group_begin: &mut Position) -> Result<(), Error> {
-        let segment = group_begin.segment;
+    fn take(&mut self, segment: u32, found: Found) -> Result<(), Error> {
         match found {
             Found::Record { kind: Kind::Body, .. } => Ok(()),
             Found::Record { kind: Kind::Changes, payload, offset } => {
                 let end = Position { segment, offset: offset + payload.len() as u64 };
-                let begin = std::mem::replace(group_begin, end);
-                let Some(changes) = changes::decode(payload) else {
+                let decoded = changes::decode(payload)
+                    .and_then(|(synced, changes)| Some((own_begin(&changes)?, synced, changes)));
+                let Some((begin, synced, changes)) = decoded else {
                     tracing::error!(segment, offset, "a good record holds no changes");
                     self.opened.damaged += 1;
                     return Ok(());
                 };
-                let before = self.last.replace(LastGroup { begin, changes });
-                before.map_or(Ok(()), |group| self.apply(&group))
+                self.synced = Position { segment, offset: synced };
+                while let Some(group) = self.held.pop_front_if(|group| group.begin < self.synced) {
+                    self.apply(&group)?;
+                }
+                self.held.push_back(LoggedGroup { begin, end, changes });
+                Ok(())
             }
             Found::Damage { offset, octets } => {
-                tracing::error!(segment, offset, octets, "the log is damaged here, what follows is read");
-                self.opened.damaged += 1;
+                tracing::error!(segment, offset, octets, "no good record, what follows is read");
+                self.damage.push(Position { segment, offset });
                 Ok(())
             }
         }
     }
 
-    fn apply(&mut self, group: &LastGroup) -> Result<(), Error> {
+    fn apply(&mut self, group: &LoggedGroup) -> Result<(), Error> {
         self.index.apply(&group.changes)?;
         self.opened.replayed += u64::from(group.begin != self.from);
         if (self.opened.replayed + 1).is_multiple_of(CHECKPOINT_EVERY) {
@@ -220,30 +236,65 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The last group may have been on its way to the disk when the power went: its changes may have arrived and its
-    /// bodies not. Then nobody was told of it, and it goes. One that the index has was synced before it got there.
+    /// Applies what is whole of the groups that nobody may have synced. From the first that is not, nobody was told of
+    /// any: they go for good.
     fn finish(mut self, folder: &Folder) -> Result<(), Error> {
-        let Some(group) = self.last.take() else { return Ok(()) };
-        if self.opened.is_after_crash && group.begin > self.from {
-            let path = folder.segment_path(group.begin.segment);
-            let file = OpenOptions::new().read(true).write(true).open(path).map_err(disk)?;
-            let mut is_whole = true;
-            let end = log::scan(&file, group.begin.offset, true, |found| {
-                is_whole &= matches!(found, Found::Record { .. });
-                Ok(())
-            })
-            .map_err(disk)?;
-            if !is_whole {
-                let segment = group.begin.segment;
-                tracing::warn!(
-                    segment,
-                    offset = group.begin.offset,
-                    "a group that was not synced is cut off"
-                );
-                self.opened.torn_octets += end.good.saturating_sub(group.begin.offset);
-                return file.set_len(group.begin.offset).and_then(|()| folder.sync(&file)).map_err(disk);
+        let (mut cut, mut good) = (None, 0);
+        if self.opened.is_after_crash
+            && let Some(last) = self.held.back()
+        {
+            let segment = last.begin.segment;
+            let from = if self.from.segment == segment { self.from.offset } else { 0 };
+            if let Some((bad, end)) = first_bad(folder, segment, self.synced.offset.max(from))? {
+                good = end;
+                cut = match self.held.iter().find(|group| group.end.offset > bad) {
+                    // The index has it, so it was synced: this is damage.
+                    Some(group) if group.begin <= self.from => None,
+                    Some(group) => Some(Position { segment, offset: group.begin.offset.min(bad) }),
+                    None => Some(Position { segment, offset: bad }),
+                };
             }
         }
-        self.apply(&group)
+        if let Some(cut) = cut {
+            let (segment, offset) = (cut.segment, cut.offset);
+            let file = OpenOptions::new().write(true).open(folder.segment_path(segment)).map_err(disk)?;
+            let length = file.metadata().map_err(disk)?.len();
+            tracing::warn!(
+                segment,
+                offset,
+                octets = length - offset,
+                "commits that were not synced are cut off"
+            );
+            file.set_len(offset).and_then(|()| folder.sync(&file)).map_err(disk)?;
+            // What is behind the last good record was counted when it was found.
+            self.opened.torn_octets += good.saturating_sub(offset);
+        }
+        let is_kept = |at: &Position| cut.is_none_or(|cut| *at < cut);
+        self.opened.damaged += self.damage.iter().filter(|at| is_kept(at)).count() as u64;
+        for group in std::mem::take(&mut self.held).iter().filter(|group| is_kept(&group.begin)) {
+            self.apply(group)?;
+        }
+        Ok(())
     }
+}
+
+/// Where a group begins says the mark that it leaves in the index.
+fn own_begin(changes: &[Change]) -> Option<Position> {
+    let mark = keys::applied();
+    let (_, value) = changes.iter().find(|(key, _)| *key == mark)?;
+    decode_position(value.as_ref()?)
+}
+
+/// Where the first octet stands, from `from` on, that belongs to no good record, and where the last good record ends.
+fn first_bad(folder: &Folder, segment: u32, from: u64) -> Result<Option<(u64, u64)>, Error> {
+    let file = File::open(folder.segment_path(segment)).map_err(disk)?;
+    let mut bad = None;
+    let end = log::scan(&file, from, true, |found| {
+        if let Found::Damage { offset, .. } = found {
+            bad.get_or_insert(offset);
+        }
+        Ok(())
+    });
+    let end = end.map_err(disk)?;
+    Ok(bad.or((end.good < end.file).then_some(end.good)).map(|bad| (bad, end.good)))
 }

@@ -178,6 +178,7 @@ impl Store {
             group: 0,
             unsynced_since: None,
             broken: None,
+            unapplied: Vec::new(),
         };
         let for_applier = Arc::clone(&shared);
         let room = Room { directory: config.directory.clone(), reserve_octets: config.reserve_octets };

@@ -42,6 +42,8 @@ impl SledIndex {
         let db = catch_unwind(AssertUnwindSafe(open))
             .map_err(|_| unavailable("sled panicked while opening"))?
             .map_err(unavailable)?;
+        // sled syncs no names: without them a power cut costs a rebuild each time.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(unavailable)?;
         Ok(Self { db, file: folder.join("db") })
     }
 }
