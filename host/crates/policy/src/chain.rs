@@ -52,8 +52,8 @@ impl Chain {
         !self.plugins.iter().any(|plugin| plugin.has(hook))
     }
 
-    /// Asks one plugin after the other, until one has an opinion. Edits of all that were asked are kept. For message
-    /// hooks, `see` is given each decision's edits and makes the facts that the next plugin sees.
+    /// Asks one plugin after the other, until one has an opinion. Edits of all that were asked are kept. All see the same
+    /// facts: who applies edits between them asks each by itself, with [`Chain::of`] and [`Outcome::take`].
     pub async fn ask(&self, session: &SessionFacts, call: HookCall<'_>) -> Outcome {
         let mut outcome = Outcome { verdict: Verdict::Next, edits: Vec::new(), said: Vec::new() };
         for plugin in self.of(call.hook()) {

@@ -45,6 +45,9 @@ pub enum Fault {
     /// No instance was free in time.
     #[error("no instance free within {0:?}")]
     Busy(std::time::Duration),
+    /// It is configured, and its component is gone or was refused.
+    #[error("not loaded")]
+    Missing,
 }
 
 /// One loaded version of a plugin.
