@@ -179,6 +179,15 @@ impl Message for host_message::Message {
         host_message::Message::headers(self).into_iter().map(|header| (header.name, header.value)).collect()
     }
 
+    fn header_many(&self, names: &[&str]) -> Vec<Option<String>> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        host_message::Message::header_many(self, &names)
+    }
+
+    fn read_raw(&self, offset: u64, octets_max: u32) -> Vec<u8> {
+        host_message::Message::read_raw(self, offset, octets_max)
+    }
+
     fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8> {
         host_message::Message::read_body(self, offset, octets_max)
     }

@@ -76,14 +76,18 @@ pub trait Message {
     fn envelope(&self) -> Envelope;
     /// Octets.
     fn size(&self) -> u64;
-    /// The first field of that name, unfolded.
+    /// The first field of that name, unfolded and decoded.
     fn header(&self, name: &str) -> Option<String>;
     /// All of that name.
     fn header_all(&self, name: &str) -> Vec<String>;
     /// All fields: name, raw unfolded value.
     fn headers(&self) -> Vec<(String, Vec<u8>)>;
-    /// Octets of the body from an offset; empty at the end.
+    /// The first field of each of up to 256 names, by one crossing.
+    fn header_many(&self, names: &[&str]) -> Vec<Option<String>>;
+    /// Octets of the body from an offset; fewer at the end, or above 1 MiB; empty at the end.
     fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8>;
+    /// The same of the whole message: header section, empty line, body.
+    fn read_raw(&self, offset: u64, octets_max: u32) -> Vec<u8>;
     /// Findings of earlier plugins: name, score.
     fn symbols(&self) -> Vec<(String, f32)>;
     /// A tag of an earlier plugin.

@@ -109,10 +109,17 @@ impl Message for FakeMessage {
         self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
     }
 
+    fn header_many(&self, names: &[&str]) -> Vec<Option<String>> {
+        names.iter().map(|name| self.header(name)).collect()
+    }
+
     fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8> {
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.body.len());
-        let to = from.saturating_add(octets_max as usize).min(self.body.len());
-        self.body[from..to].to_vec()
+        piece(&self.body, offset, octets_max)
+    }
+
+    fn read_raw(&self, offset: u64, octets_max: u32) -> Vec<u8> {
+        let head: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        piece(&[head.as_bytes(), b"\r\n", &self.body].concat(), offset, octets_max)
     }
 
     fn symbols(&self) -> Vec<(String, f32)> {
@@ -122,4 +129,10 @@ impl Message for FakeMessage {
     fn tag(&self, name: &str) -> Option<String> {
         self.tags.get(name).cloned()
     }
+}
+
+fn piece(octets: &[u8], offset: u64, octets_max: u32) -> Vec<u8> {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(octets.len());
+    let to = from.saturating_add(octets_max as usize).min(octets.len());
+    octets[from..to].to_vec()
 }

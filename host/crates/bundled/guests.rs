@@ -34,8 +34,9 @@ pub fn build(root: &Path, packages: &[&str]) -> Result<PathBuf, String> {
 
 fn is_of_outer_build(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    let keep = ["CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_HTTP_PROXY"].contains(&&*name);
-    let is_cargos = name.starts_with("CARGO_") && !name.starts_with("CARGO_REGISTRIES_") && !keep;
+    // How cargo reaches its registries is the same for both.
+    let keep = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
+    let is_cargos = name.starts_with("CARGO_") && !keep.iter().any(|kept| name.starts_with(kept));
     is_cargos
         || [
             "RUSTFLAGS",

@@ -1,7 +1,7 @@
 //! What a guest answered, checked: nothing of it is believed before it went through here.
 
 use bytes::Bytes;
-use maitred_mail::{Address, Class, EnhancedStatus, Recipient, ReversePath};
+use maitred_mail::{Address, Class, EnhancedStatus, Recipient, ReversePath, header};
 use maitred_policy::{Decision, Edit, HeaderPosition, Refusal, Verdict};
 
 use crate::bindings::v0_1::maitred::plugin::{decisions, types};
@@ -58,8 +58,8 @@ fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
     use decisions::Edit as Of;
     Ok(Some(match of {
         Of::AddHeader(add) => Edit::AddHeader {
-            name: field_name(add.name)?,
-            value: field_value(add.value)?,
+            value: field_value(&add.name, &add.value)?,
+            name: add.name,
             position: match add.position {
                 decisions::HeaderPosition::First => HeaderPosition::First,
                 decisions::HeaderPosition::Last => HeaderPosition::Last,
@@ -67,13 +67,13 @@ fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
             },
         },
         Of::ChangeHeader(change) => Edit::ChangeHeader {
-            name: field_name(change.header.name)?,
+            value: field_value(&change.header.name, &change.value)?,
+            name: change.header.name,
             nth: change.header.nth,
-            value: field_value(change.value)?,
         },
         Of::RemoveHeader(of) => Edit::RemoveHeader { name: field_name(of.name)?, nth: of.nth },
         Of::RemoveAllHeaders(name) => Edit::RemoveAllHeaders(field_name(name)?),
-        Of::ReplaceBody(body) => Edit::ReplaceBody(Bytes::from(body)),
+        Of::ReplaceBody(body) => Edit::ReplaceBody(lines(body)),
         Of::SetSender(sender) if sender.is_empty() => Edit::SetSender(ReversePath::Null),
         Of::SetSender(sender) => Edit::SetSender(ReversePath::Address(address(&sender)?)),
         Of::AddRecipient(new) => Edit::AddRecipient(recipient(&new)?),
@@ -99,20 +99,46 @@ fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
 
 /// RFC 5322 §3.6.8: printable US-ASCII without the colon.
 fn field_name(text: String) -> Result<String, Wrong> {
-    let is_legal = (1..=NAME_OCTETS_MAX).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
-    if is_legal { Ok(text) } else { Err(format!("{text:?} as the name of a header field")) }
+    let is_legal = text.len() <= NAME_OCTETS_MAX && header::is_field_name(text.as_bytes());
+    if is_legal { Ok(text) } else { Err(format!("{:?} as the name of a header field", shown(&text))) }
 }
 
-/// Unfolded: a line end would begin another field, or the body.
-fn field_value(value: Vec<u8>) -> Result<Bytes, Wrong> {
-    let is_legal =
-        value.len() <= VALUE_OCTETS_MAX && !value.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
-    if is_legal {
-        Ok(Bytes::from(value))
-    } else {
-        Err("a header field with a line end, NUL, or more than 16 KiB".to_owned())
+/// A value that is on one line comes back folded (RFC 5322 §2.2.3); a line end of the guest's own would begin another
+/// field, or the body.
+fn field_value(name: &str, value: &[u8]) -> Result<Bytes, Wrong> {
+    let is_legal = name.len() <= NAME_OCTETS_MAX
+        && value.len() <= VALUE_OCTETS_MAX
+        && !value.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
+    if !is_legal {
+        return Err("a header field with a line end, NUL, or more than 16 KiB".to_owned());
     }
+    let printed = header::edit::field(name, value).map_err(|error| error.to_string())?;
+    let folded = printed.get(name.len() + 1..).unwrap_or_default();
+    let folded = folded.strip_prefix(b" ").unwrap_or(folded);
+    Ok(Bytes::copy_from_slice(folded.strip_suffix(b"\r\n").unwrap_or(folded)))
+}
+
+/// RFC 5321 §2.3.8: CR and LF occur as CRLF only, and the last line has its end. A bare one could end the data early at
+/// the next server.
+fn lines(body: Vec<u8>) -> Bytes {
+    let mut out = Vec::with_capacity(body.len() + 2);
+    let mut rest = body.as_slice();
+    while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
+        let (line, end) = rest.split_at(at);
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
+        rest = end.strip_prefix(b"\r\n").or_else(|| end.get(1..)).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    if !rest.is_empty() {
+        out.extend_from_slice(b"\r\n");
+    }
+    Bytes::from(out)
+}
+
+/// As much of a guest's text as an error shows.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 /// One printable line; too long a one is cut, a control octet is refused.
@@ -129,7 +155,7 @@ fn line(mut text: String) -> Result<String, Wrong> {
 
 fn name(text: String) -> Result<String, Wrong> {
     let is_legal = (1..=NAME_OCTETS_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    if is_legal { Ok(text) } else { Err(format!("{text:?} as a name")) }
+    if is_legal { Ok(text) } else { Err(format!("{:?} as a name", shown(&text))) }
 }
 
 /// RFC 3501 §9 flag: a system flag, or an atom.
@@ -137,11 +163,11 @@ fn flag(text: String) -> Result<String, Wrong> {
     let atom = text.strip_prefix('\\').unwrap_or(&text);
     let is_legal = (1..=NAME_OCTETS_MAX).contains(&atom.len())
         && atom.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b));
-    if is_legal { Ok(text) } else { Err(format!("{text:?} as a flag")) }
+    if is_legal { Ok(text) } else { Err(format!("{:?} as a flag", shown(&text))) }
 }
 
 fn address(text: &str) -> Result<Address, Wrong> {
-    Address::parse(text).map_err(|error| format!("{text:?} as an address: {error}"))
+    Address::parse(text).map_err(|error| format!("{:?} as an address: {error}", shown(text)))
 }
 
 fn recipient(of: &types::Recipient) -> Result<Recipient, Wrong> {
@@ -176,6 +202,32 @@ mod tests {
                 position: decisions::HeaderPosition::First,
             };
             assert!(one(decisions::Edit::AddHeader(add)).is_err(), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_folded_and_stays_one_field() {
+        let add = decisions::HeaderAdd {
+            name: "X-Long".to_owned(),
+            value: "word ".repeat(300).into_bytes(),
+            position: decisions::HeaderPosition::First,
+        };
+        let Ok(Decision { edits, .. }) = one(decisions::Edit::AddHeader(add)) else { panic!() };
+        let [Edit::AddHeader { value, .. }] = edits.as_slice() else { panic!() };
+        assert!(value.starts_with(b"word word") && value.ends_with(b"word"));
+        assert!(value.split(|octet| *octet == b'\n').all(|line| line.len() <= 80));
+        assert!(value.windows(3).all(|three| !three.starts_with(b"\r\n") || three.ends_with(b" ")));
+    }
+
+    #[test]
+    fn a_body_has_whole_line_ends_only() {
+        for (body, taken) in [
+            ("", ""),
+            ("a", "a\r\n"),
+            ("a\n.\nb\r\n", "a\r\n.\r\nb\r\n"),
+            ("a\r.\r\r\nb\n\n", "a\r\n.\r\n\r\nb\r\n\r\n"),
+        ] {
+            assert_eq!(lines(body.as_bytes().to_vec()), taken.as_bytes(), "{body:?}");
         }
     }
 

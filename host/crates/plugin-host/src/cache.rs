@@ -6,8 +6,9 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -20,15 +21,18 @@ pub(crate) struct Cache {
 }
 
 const KEY_FILE: &str = "key";
+/// Artefacts that are kept; the oldest go.
+const ARTEFACTS_MAX: usize = 64;
 
 impl Cache {
     pub(crate) fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        // The folder may have been there; only its owner can do this.
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let path = folder.join(KEY_FILE);
         let key = match fs::read(&path) {
             Ok(octets) if octets.len() == 32 => octets,
             _ => {
-                // Random enough: two hashes of what differs on each machine and moment would do, but the system has better.
                 let mut octets = vec![0; 32];
                 io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut octets)?;
                 write_private(&path, &octets)?;
@@ -72,9 +76,26 @@ impl Cache {
                     blake3::keyed_hash(&self.key, &artefact).as_bytes(),
                 )
             });
-        if let Err(error) = kept {
+        if let Err(error) = kept.and_then(|()| self.prune()) {
             tracing::warn!(error = %error, "compiled plugin not kept");
         }
+    }
+
+    /// Each version with each configuration leaves an artefact.
+    fn prune(&self) -> io::Result<()> {
+        let mut artefacts: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.folder)?
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let made = path.metadata().and_then(|facts| facts.modified()).ok()?;
+                path.extension().is_some_and(|extension| extension == "cwasm").then_some((made, path))
+            })
+            .collect();
+        artefacts.sort();
+        for (_, path) in artefacts.iter().take(artefacts.len().saturating_sub(ARTEFACTS_MAX)) {
+            fs::remove_file(path)?;
+            fs::remove_file(path.with_extension("mac"))?;
+        }
+        Ok(())
     }
 
     fn path(&self, digest: &str) -> PathBuf {

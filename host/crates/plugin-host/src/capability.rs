@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use maitred_mail::header::{self, Field, Fields};
 use maitred_policy::{Direction, MessageFacts, SessionFacts};
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -10,8 +11,7 @@ use wasmtime::component::Resource;
 use crate::bindings::v0_1::maitred::plugin::{
     clock, config, decisions, host_message, host_session, log, types,
 };
-use crate::fields::{fields, unfolded};
-use crate::state::State;
+use crate::state::{Exhausted, State};
 
 /// A message in a guest's hands.
 pub struct MessageHandle {
@@ -29,8 +29,12 @@ pub struct SessionHandle {
 const NOTES_OCTETS_MAX: usize = 64 << 10;
 /// A line of the log.
 const LOG_OCTETS_MAX: usize = 1 << 10;
-/// Octets of a body at once.
+/// Octets of a message at once.
 const READ_OCTETS_MAX: u32 = 1 << 20;
+/// The value of a header field as text.
+const VALUE_OCTETS_MAX: usize = 64 << 10;
+/// Header fields asked for at once: each is looked for in the whole header section.
+const NAMES_MAX: usize = 256;
 
 impl State {
     fn message(&self, handle: &Resource<MessageHandle>) -> Result<&MessageHandle> {
@@ -45,11 +49,31 @@ impl State {
         Ok(self.message(handle)?.facts.head.clone())
     }
 
-    /// The values of each field of that name, as text.
-    fn values(head: &[u8], name: &str, max: usize) -> Vec<String> {
-        let named = fields(head).into_iter().filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
-        named.take(max).map(|(_, value)| String::from_utf8_lossy(&unfolded(value)).into_owned()).collect()
+    /// Octets from an offset in what stands before the body (empty when only the body is wanted) and the body.
+    async fn read(
+        &mut self,
+        this: &Resource<MessageHandle>,
+        before: &[u8],
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>> {
+        let want = usize::try_from(len.min(READ_OCTETS_MAX))?;
+        self.budget.spend(want)?;
+        let message = self.message(this)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut out: Vec<u8> = before.get(from..).unwrap_or_default().iter().take(want).copied().collect();
+        if message.has_body && out.len() < want {
+            let body = std::sync::Arc::clone(&message.facts.body);
+            let read = body.read(offset.saturating_sub(before.len() as u64), want - out.len()).await;
+            out.extend_from_slice(&read.map_err(|error| wasmtime::Error::msg(error.to_string()))?);
+        }
+        Ok(out)
     }
+}
+
+/// The value as people read it.
+fn text(field: &Field<'_>) -> String {
+    header::decode_words(&field.unfolded(), VALUE_OCTETS_MAX)
 }
 
 impl types::Host for State {}
@@ -78,13 +102,16 @@ impl host_message::HostMessage for State {
     }
 
     async fn header(&mut self, this: Resource<MessageHandle>, name: String) -> Result<Option<String>> {
-        let found = Self::values(&self.head(&this)?, &name, 1).pop();
+        let head = self.head(&this)?;
+        let found = Fields::new(&head).first(&name).as_ref().map(text);
         self.budget.spend(name.len() + found.as_ref().map_or(0, String::len))?;
         Ok(found)
     }
 
     async fn header_all(&mut self, this: Resource<MessageHandle>, name: String) -> Result<Vec<String>> {
-        let found = Self::values(&self.head(&this)?, &name, usize::MAX);
+        let head = self.head(&this)?;
+        let found: Vec<String> =
+            Fields::new(&head).filter(|field| field.is(&name)).map(|field| text(&field)).collect();
         self.budget.spend(name.len() + found.iter().map(String::len).sum::<usize>())?;
         Ok(found)
     }
@@ -92,13 +119,11 @@ impl host_message::HostMessage for State {
     async fn headers(&mut self, this: Resource<MessageHandle>) -> Result<Vec<types::Header>> {
         let head = self.head(&this)?;
         self.budget.spend(head.len())?;
-        let all = fields(&head).into_iter();
-        Ok(all
-            .map(|(name, value)| types::Header {
-                name: String::from_utf8_lossy(name).into_owned(),
-                value: unfolded(value),
-            })
-            .collect())
+        let header = |field: Field<'_>| types::Header {
+            name: String::from_utf8_lossy(field.name).into_owned(),
+            value: field.unfolded().into_owned(),
+        };
+        Ok(Fields::new(&head).map(header).collect())
     }
 
     async fn header_many(
@@ -106,12 +131,14 @@ impl host_message::HostMessage for State {
         this: Resource<MessageHandle>,
         names: Vec<String>,
     ) -> Result<Vec<Option<String>>> {
+        if names.len() > NAMES_MAX {
+            return Err(Exhausted("header names in one call").into());
+        }
         let head = self.head(&this)?;
-        let all = fields(&head);
-        let mut found = Vec::with_capacity(names.len().min(all.len() + 16));
+        let all: Vec<Field<'_>> = Fields::new(&head).collect();
+        let mut found = Vec::with_capacity(names.len());
         for name in &names {
-            let value = all.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
-            let value = value.map(|(_, value)| String::from_utf8_lossy(&unfolded(value)).into_owned());
+            let value = all.iter().find(|field| field.is(name)).map(text);
             self.budget.spend(name.len() + value.as_ref().map_or(0, String::len))?;
             found.push(value);
         }
@@ -119,16 +146,15 @@ impl host_message::HostMessage for State {
     }
 
     async fn read_body(&mut self, this: Resource<MessageHandle>, offset: u64, len: u32) -> Result<Vec<u8>> {
-        let message = self.message(&this)?;
-        if !message.has_body {
-            return Ok(Vec::new());
+        self.read(&this, &[], offset, len).await
+    }
+
+    async fn read_raw(&mut self, this: Resource<MessageHandle>, offset: u64, len: u32) -> Result<Vec<u8>> {
+        let mut before = self.head(&this)?.to_vec();
+        if self.message(&this)?.has_body {
+            before.extend_from_slice(b"\r\n");
         }
-        let body = std::sync::Arc::clone(&message.facts.body);
-        let want = usize::try_from(len.min(READ_OCTETS_MAX))?;
-        self.budget.spend(want)?;
-        let octets =
-            body.read(offset, want).await.map_err(|error| wasmtime::Error::msg(error.to_string()))?;
-        Ok(octets.to_vec())
+        self.read(&this, &before, offset, len).await
     }
 
     async fn symbols(&mut self, this: Resource<MessageHandle>) -> Result<Vec<(String, f32)>> {
@@ -171,13 +197,13 @@ impl host_session::HostSession for State {
         self.budget.spend(key.len() + value.len())?;
         let notes = std::sync::Arc::clone(&self.session(&this)?.facts.notes);
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.insert((self.plugin.to_string(), key), value);
-        let octets: usize =
-            notes.iter().map(|((plugin, key), value)| plugin.len() + key.len() + value.len()).sum();
-        if octets > NOTES_OCTETS_MAX {
-            notes.clear();
-            return Err(crate::state::Exhausted("session notes").into());
+        let place = (self.plugin.to_string(), key);
+        let others = notes.iter().filter(|(known, _)| **known != place);
+        let octets: usize = others.map(|((plugin, key), value)| plugin.len() + key.len() + value.len()).sum();
+        if octets + place.0.len() + place.1.len() + value.len() > NOTES_OCTETS_MAX {
+            return Err(Exhausted("session notes").into());
         }
+        notes.insert(place, value);
         Ok(())
     }
 

@@ -6,10 +6,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 /// How many instances there can be at a time, over all plugins.
 pub(crate) const INSTANCES_MAX: usize = 128;
+/// Of these, how many are left to loads; the others are calls.
+const INSTANCES_FOR_LOADS: usize = 8;
 /// The largest memory that a plugin can be given.
 pub(crate) const MEMORY_MAX: u64 = 256 << 20;
 /// How often running plugins are looked at. A runaway one is stopped at most this much too late.
@@ -18,6 +21,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(2);
 /// The engine, with its ticker.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
+    /// A permit for each call that may run: the pool is never found empty.
+    pub(crate) calls: Semaphore,
     running: AtomicUsize,
     ticker: OnceLock<Thread>,
 }
@@ -29,6 +34,7 @@ impl Machine {
     pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
         let machine = Arc::new(Self {
             engine: Engine::new(&config())?,
+            calls: Semaphore::new(INSTANCES_MAX - INSTANCES_FOR_LOADS),
             running: AtomicUsize::new(0),
             ticker: OnceLock::new(),
         });

@@ -14,9 +14,10 @@ use maitred_policy::{Chain, Plugin, PluginFacts, Registry, RegistryError};
 use crate::cache::{Cache, write_private};
 use crate::config::{Bundled, Config, PluginConfig};
 use crate::engine::Machine;
-use crate::load::{Loader, Source};
-use crate::loaded::Loaded;
-use crate::watch::Watch;
+use crate::load::{COMPONENT_OCTETS_MAX, Loader, digest};
+use crate::loaded::{Loaded, Origin};
+use crate::missing::Missing;
+use crate::watch::{Stamps, Watch, stamps};
 
 /// Why there are no plugins.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +55,11 @@ pub struct PluginHost {
     watch: Mutex<Option<Watch>>,
 }
 
+type Plugins = BTreeMap<String, Arc<Loaded>>;
+
 #[derive(Default)]
 struct Held {
-    plugins: BTreeMap<String, Arc<Loaded>>,
+    plugins: Plugins,
     disabled: BTreeSet<String>,
 }
 
@@ -69,13 +72,9 @@ impl PluginHost {
     /// # Errors
     /// Why there are no plugins.
     pub async fn start(config: Config, bundled: &'static [Bundled]) -> Result<Arc<Self>, Error> {
-        let host = Self::load_all(config, bundled).await?;
-        let host = Arc::new(host);
-        if let Some(directory) = &host.config.load().directory {
-            let watch = Watch::start(directory, Arc::downgrade(&host))
-                .map_err(|source| Error::File { path: directory.clone(), source })?;
-            *host.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
-        }
+        let seen = config.directory.as_deref().map(stamps).unwrap_or_default();
+        let host = Arc::new(Self::load_all(config, bundled).await?);
+        host.watch(seen)?;
         Ok(host)
     }
 
@@ -89,145 +88,208 @@ impl PluginHost {
 
     async fn load_all(config: Config, bundled: &'static [Bundled]) -> Result<Self, Error> {
         let machine = Machine::start().map_err(|error| Error::Engine(error.to_string()))?;
-        let state = config.state.clone();
-        let unusable = |source| Error::File { path: state.clone(), source };
-        let cache = Cache::open(&state, &machine.engine).map_err(unusable)?;
-        let loader = Loader::new(machine, cache).map_err(|error| Error::Engine(error.to_string()))?;
-        let disabled = match std::fs::read(state.join(DISABLED_FILE)) {
-            Ok(octets) => serde_json::from_slice(&octets).unwrap_or_default(),
-            Err(_) => BTreeSet::new(),
-        };
+        let unusable = |source| Error::File { path: config.state.clone(), source };
+        let cache = Cache::open(&config.state, &machine.engine).map_err(unusable)?;
+        let disabled = read_disabled(&config.state).map_err(unusable)?;
         let host = Self {
-            loader,
+            loader: Loader::new(machine, cache).map_err(|error| Error::Engine(error.to_string()))?,
             bundled,
             chain: ArcSwap::default(),
-            held: Mutex::new(Held { plugins: BTreeMap::new(), disabled }),
+            held: Mutex::new(Held { plugins: Plugins::new(), disabled }),
             changing: tokio::sync::Mutex::default(),
             watch: Mutex::default(),
             config: ArcSwap::from_pointee(config.clone()),
         };
-        let plugins = host.load_configured(&config).await?;
+        let plugins = host.gather(&config, &Plugins::new()).await?;
         host.held().plugins = plugins;
-        if let Some(directory) = &config.directory {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| Error::File { path: directory.clone(), source })?;
-            for file in components_in(directory) {
-                if let Err(error) = host.take_file(&file).await {
-                    tracing::warn!(file = %file.display(), error = %error, "plugin not loaded");
-                }
-            }
-        }
         host.rebuild();
         Ok(host)
     }
 
-    /// The bundled plugins, with the configuration of theirs that the operator gives, and the operator's own.
-    async fn load_configured(&self, config: &Config) -> Result<BTreeMap<String, Arc<Loaded>>, Error> {
-        let mut plugins = BTreeMap::new();
+    /// Takes a new configuration: all of it, or nothing of it. What did not change stays loaded.
+    ///
+    /// # Errors
+    /// The first configured plugin that is refused; everything stays as it was then.
+    pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let disabled = read_disabled(&config.state)
+            .map_err(|source| Error::File { path: config.state.clone(), source })?;
+        let seen = config.directory.as_deref().map(stamps).unwrap_or_default();
+        let before = self.held().plugins.clone();
+        let plugins = self.gather(&config, &before).await?;
+        let is_elsewhere = self.config.load().directory != config.directory;
+        self.config.store(Arc::new(config));
+        *self.held() = Held { plugins, disabled };
+        self.rebuild();
+        if is_elsewhere {
+            self.watch(seen)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that a configuration asks for: what lies in the directory, then what is configured and bundled under a
+    /// name that is not there.
+    async fn gather(&self, config: &Config, before: &Plugins) -> Result<Plugins, Error> {
+        let mut plugins = Plugins::new();
+        let mut is_refused = BTreeSet::new();
+        if let Some(directory) = &config.directory {
+            std::fs::create_dir_all(directory)
+                .map_err(|source| Error::File { path: directory.clone(), source })?;
+            for file in components_in(directory) {
+                match self.dropped(&file, config, before).await {
+                    Ok((name, plugin)) => drop(plugins.insert(name, plugin)),
+                    Err(error) => {
+                        tracing::warn!(file = %file.display(), error = %error, "plugin not loaded");
+                        is_refused.extend(name_of(&file));
+                    }
+                }
+            }
+        }
+        // The version before a refused one stays in service.
+        for name in &is_refused {
+            let was = before.get(name).filter(|plugin| plugin.origin == Origin::Directory);
+            plugins.extend(was.map(|plugin| (name.clone(), Arc::clone(plugin))));
+        }
         let is_configured = |name: &str| config.plugins.iter().any(|plugin| plugin.name == name);
-        let unconfigured: Vec<PluginConfig> = self
-            .bundled
-            .iter()
-            .filter(|b| !is_configured(b.name))
-            .map(|b| PluginConfig::named(b.name))
-            .collect();
+        let unconfigured = self.bundled.iter().filter(|bundled| !is_configured(bundled.name));
+        let unconfigured: Vec<_> = unconfigured.map(|bundled| PluginConfig::named(bundled.name)).collect();
         for plugin in config.plugins.iter().chain(&unconfigured) {
+            if plugins.contains_key(&plugin.name) {
+                continue;
+            }
             let refused = |reason| Error::Refused { name: plugin.name.clone(), reason };
-            let bundled = self.bundled.iter().find(|bundled| bundled.name == plugin.name);
-            let (component, origin) = match (&plugin.path, bundled) {
-                (Some(path), _) => {
-                    let read = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-                    (read.map_err(refused)?, "configured")
+            checked(plugin.name.clone()).map_err(|error| refused(error.to_string()))?;
+            match self.configured(plugin, before).await.map_err(refused)? {
+                Some(loaded) => drop(plugins.insert(plugin.name.clone(), loaded)),
+                // Its file is there and was refused: `on_error` says what that means.
+                None if is_refused.contains(&plugin.name) => {}
+                None => {
+                    let reason =
+                        "it has no path, and none of that name is bundled or in the plugin directory";
+                    return Err(refused(reason.to_owned()));
                 }
-                (None, Some(bundled)) => (bundled.component.to_vec(), "bundled"),
-                (None, None) => {
-                    return Err(refused("no plugin of that name is bundled, and it has no path".to_owned()));
-                }
-            };
-            let source = Source { component: &component, config: plugin, origin };
-            let loaded = self.loader.load(&source).await.map_err(refused)?;
-            plugins.insert(plugin.name.clone(), Arc::new(loaded));
+            }
         }
         Ok(plugins)
     }
 
-    /// Takes a new configuration: all of it, or nothing of it.
-    ///
-    /// # Errors
-    /// The first plugin that is refused; everything stays as it was then.
-    pub async fn reload(&self, config: Config) -> Result<(), Error> {
-        let _changing = self.changing.lock().await;
-        let mut plugins = self.load_configured(&config).await?;
-        let from_directory = |plugin: &&Arc<Loaded>| plugin.facts(true).origin == "directory";
-        let dropped: Vec<Arc<Loaded>> =
-            self.held().plugins.values().filter(from_directory).cloned().collect();
-        for plugin in dropped {
-            plugins.insert(plugin.config.name.clone(), plugin);
+    /// A plugin that is configured with a path, or bundled; neither is `None`.
+    async fn configured(
+        &self,
+        plugin: &PluginConfig,
+        before: &Plugins,
+    ) -> Result<Option<Arc<Loaded>>, String> {
+        let bundled = self.bundled.iter().find(|bundled| bundled.name == plugin.name);
+        let (component, origin) = match (&plugin.path, bundled) {
+            (Some(path), _) => (read(path).await.map_err(|error| error.to_string())?, Origin::Configured),
+            (None, Some(bundled)) => (bundled.component.to_vec(), Origin::Bundled),
+            (None, None) => return Ok(None),
+        };
+        self.same_or_new(&component, plugin, origin, before).await.map(Some)
+    }
+
+    /// The plugin in this file of the plugin directory.
+    async fn dropped(
+        &self,
+        file: &Path,
+        config: &Config,
+        before: &Plugins,
+    ) -> Result<(String, Arc<Loaded>), RegistryError> {
+        let name = name_of(file)?;
+        let component = read(file).await?;
+        let refused = |reason| RegistryError::Refused { name: name.clone(), reason };
+        let settings = settings(config, &name);
+        let loaded = self.same_or_new(&component, &settings, Origin::Directory, before).await;
+        loaded.map_err(refused).map(|plugin| (name.clone(), plugin))
+    }
+
+    /// The one before when nothing has changed, so that it goes on counting.
+    async fn same_or_new(
+        &self,
+        component: &[u8],
+        settings: &PluginConfig,
+        origin: Origin,
+        before: &Plugins,
+    ) -> Result<Arc<Loaded>, String> {
+        let digest = digest(component);
+        match before.get(&settings.name).filter(|plugin| plugin.is(&digest, settings, origin)) {
+            Some(same) => Ok(Arc::clone(same)),
+            None => Ok(Arc::new(self.loader.load(component, settings, origin).await?)),
         }
-        self.held().plugins = plugins;
-        self.config.store(Arc::new(config));
-        self.rebuild();
-        Ok(())
     }
 
     /// Loads (or swaps) the component in this file of the plugin directory.
-    pub(crate) async fn take_file(&self, file: &Path) -> Result<PluginFacts, RegistryError> {
+    pub(crate) async fn take_file(&self, file: &Path) -> Result<(), RegistryError> {
         let _changing = self.changing.lock().await;
-        let name = name_of(file)?;
-        let component = std::fs::read(file)
-            .map_err(|error| RegistryError::File(format!("{}: {error}", file.display())))?;
-        self.swap(&name, &component).await
+        let before = self.held().plugins.clone();
+        let (name, plugin) = self.dropped(file, &self.config.load_full(), &before).await?;
+        if !before.get(&name).is_some_and(|was| Arc::ptr_eq(was, &plugin)) {
+            self.publish(&name, plugin);
+        }
+        Ok(())
     }
 
     /// A file of the plugin directory is gone: so is its plugin, and what it stood in for is back.
     pub(crate) async fn drop_file(&self, file: &Path) {
         let _changing = self.changing.lock().await;
         let Ok(name) = name_of(file) else { return };
-        let was_loaded = {
-            let mut held = self.held();
-            let is_its =
-                held.plugins.get(&name).is_some_and(|plugin| plugin.facts(true).origin == "directory");
-            is_its && held.plugins.remove(&name).is_some()
-        };
-        if !was_loaded {
+        let was = self.held().plugins.get(&name).cloned();
+        if !was.is_some_and(|plugin| plugin.origin == Origin::Directory) {
             return;
         }
-        match self.load_configured(&self.config.load_full()).await {
-            Ok(mut configured) => {
-                if let Some(before) = configured.remove(&name) {
-                    self.held().plugins.insert(name.clone(), before);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(plugin = name, error = %error, "the plugin before it cannot be loaded")
-            }
+        let config = self.config.load_full();
+        match self.configured(&settings_of_its_own(&config, &name), &Plugins::new()).await {
+            Ok(Some(plugin)) => return drop(self.publish(&name, plugin)),
+            Ok(None) => {}
+            Err(reason) => tracing::error!(plugin = name, reason, "the plugin before it cannot be loaded"),
         }
+        self.held().plugins.remove(&name);
         self.rebuild();
         tracing::info!(plugin = name, "plugin unloaded");
     }
 
-    /// Makes a plugin of this component and puts it in service under a name, with that name's settings.
-    async fn swap(&self, name: &str, component: &[u8]) -> Result<PluginFacts, RegistryError> {
-        let configured = self.config.load().plugins.iter().find(|plugin| plugin.name == name).cloned();
-        let config = PluginConfig { path: None, ..configured.unwrap_or_else(|| PluginConfig::named(name)) };
-        let source = Source { component, config: &config, origin: "directory" };
-        let refused = |reason| RegistryError::Refused { name: name.to_owned(), reason };
-        let loaded = Arc::new(self.loader.load(&source).await.map_err(refused)?);
-        let is_enabled = !self.held().disabled.contains(name);
-        let facts = loaded.facts(is_enabled);
-        self.held().plugins.insert(name.to_owned(), loaded);
+    /// Puts a version in service.
+    fn publish(&self, name: &str, plugin: Arc<Loaded>) -> PluginFacts {
+        let facts = {
+            let mut held = self.held();
+            let facts = plugin.facts(!held.disabled.contains(name));
+            held.plugins.insert(name.to_owned(), plugin);
+            facts
+        };
         self.rebuild();
         tracing::info!(plugin = name, "plugin.version" = %facts.version, digest = %facts.digest, "plugin loaded");
-        Ok(facts)
+        facts
     }
 
     fn rebuild(&self) {
         let held = self.held();
-        let enabled = held.plugins.iter().filter(|(name, _)| !held.disabled.contains(*name));
-        let mut plugins: Vec<&Arc<Loaded>> = enabled.map(|(_, plugin)| plugin).collect();
-        plugins.sort_by_key(|plugin| plugin.config.order);
-        let plugins = plugins.into_iter().map(|plugin| Arc::clone(plugin) as Arc<dyn Plugin>).collect();
-        self.chain.store(Arc::new(Chain::new(plugins)));
+        let config = self.config.load();
+        let loaded = held.plugins.values().map(|plugin| {
+            let settings = &plugin.config;
+            (settings.order, settings.name.as_str(), Arc::clone(plugin) as Arc<dyn Plugin>)
+        });
+        let missing = config.plugins.iter().filter(|settings| !held.plugins.contains_key(&settings.name));
+        let missing = missing.map(|settings| {
+            let plugin: Arc<dyn Plugin> = Arc::new(Missing::new(settings));
+            (settings.order, settings.name.as_str(), plugin)
+        });
+        let mut plugins: Vec<_> =
+            loaded.chain(missing).filter(|(_, name, _)| !held.disabled.contains(*name)).collect();
+        plugins.sort_by_key(|(order, name, _)| (*order, *name));
+        self.chain.store(Arc::new(Chain::new(plugins.into_iter().map(|(.., plugin)| plugin).collect())));
+    }
+
+    /// Follows the plugin directory from now on; `seen` is what was loaded from it.
+    fn watch(self: &Arc<Self>, seen: Stamps) -> Result<(), Error> {
+        let watch = match &self.config.load().directory {
+            Some(directory) => {
+                let failed = |source| Error::File { path: directory.clone(), source };
+                Some(Watch::start(directory, Arc::downgrade(self), seen).map_err(failed)?)
+            }
+            None => None,
+        };
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
+        Ok(())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -236,11 +298,8 @@ impl PluginHost {
 
     /// Where `load` puts components so that they are there after a restart.
     fn directory(&self) -> Result<PathBuf, RegistryError> {
-        self.config
-            .load()
-            .directory
-            .clone()
-            .ok_or_else(|| RegistryError::File("there is no plugin directory".to_owned()))
+        let directory = self.config.load().directory.clone();
+        directory.ok_or_else(|| RegistryError::File("there is no plugin directory".to_owned()))
     }
 }
 
@@ -264,34 +323,70 @@ impl Registry for PluginHost {
             Some(name) => checked(name)?,
             None => name_of(file)?,
         };
-        let failed = |error: std::io::Error| RegistryError::File(format!("{}: {error}", file.display()));
-        let component = std::fs::read(file).map_err(failed)?;
-        let facts = self.swap(&name, &component).await?;
-        // Kept in the directory for the next start; that it appears there loads the same octets once more, from the cache.
-        write_private(&self.directory()?.join(format!("{name}.wasm")), &component).map_err(failed)?;
-        Ok(facts)
+        let place = self.directory()?.join(format!("{name}.wasm"));
+        let component = read(file).await?;
+        let settings = settings(&self.config.load(), &name);
+        let refused = |reason| RegistryError::Refused { name: name.clone(), reason };
+        let loaded = self.loader.load(&component, &settings, Origin::Directory).await.map_err(refused)?;
+        // In the directory first: what is in service is there after a restart. The watch finds it loaded already.
+        write_private(&place, &component).map_err(|error| unreadable(&place, &error))?;
+        Ok(self.publish(&name, Arc::new(loaded)))
     }
 
     async fn enable(&self, name: &str, is_enabled: bool) -> Result<PluginFacts, RegistryError> {
         let _changing = self.changing.lock().await;
-        let (facts, disabled) = {
-            let mut held = self.held();
-            let plugin =
-                held.plugins.get(name).cloned().ok_or_else(|| RegistryError::Unknown(name.to_owned()))?;
-            if is_enabled {
-                held.disabled.remove(name)
-            } else {
-                held.disabled.insert(name.to_owned())
-            };
-            (plugin.facts(is_enabled), serde_json::to_vec(&held.disabled).unwrap_or_default())
+        let (plugin, mut disabled) = {
+            let held = self.held();
+            (held.plugins.get(name).cloned(), held.disabled.clone())
         };
+        let plugin = plugin.ok_or_else(|| RegistryError::Unknown(name.to_owned()))?;
+        if is_enabled {
+            disabled.remove(name);
+        } else {
+            disabled.insert(name.to_owned());
+        }
         let path = self.config.load().state.join(DISABLED_FILE);
-        write_private(&path, &disabled)
-            .map_err(|error| RegistryError::File(format!("{}: {error}", path.display())))?;
+        let text = serde_json::to_vec(&disabled).map_err(|error| RegistryError::File(error.to_string()))?;
+        write_private(&path, &text).map_err(|error| unreadable(&path, &error))?;
+        self.held().disabled = disabled;
         self.rebuild();
         tracing::info!(plugin = name, is_enabled, "plugin switched");
-        Ok(facts)
+        Ok(plugin.facts(is_enabled))
     }
+}
+
+/// What is configured for this name, for a component that comes from elsewhere.
+fn settings(config: &Config, name: &str) -> PluginConfig {
+    PluginConfig { path: None, ..settings_of_its_own(config, name) }
+}
+
+fn settings_of_its_own(config: &Config, name: &str) -> PluginConfig {
+    let configured = config.plugins.iter().find(|plugin| plugin.name == name);
+    configured.cloned().unwrap_or_else(|| PluginConfig::named(name))
+}
+
+fn read_disabled(state: &Path) -> std::io::Result<BTreeSet<String>> {
+    match std::fs::read(state.join(DISABLED_FILE)) {
+        // Not to know which were switched off is no reason to switch them on.
+        Ok(octets) => serde_json::from_slice(&octets).map_err(std::io::Error::other),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A component, if it is a file and not too large.
+async fn read(file: &Path) -> Result<Vec<u8>, RegistryError> {
+    let failed = |error| unreadable(file, &error);
+    let facts = tokio::fs::metadata(file).await.map_err(failed)?;
+    if !facts.is_file() || facts.len() > COMPONENT_OCTETS_MAX {
+        let told = format!("{}: no file of at most {COMPONENT_OCTETS_MAX} octets", file.display());
+        return Err(RegistryError::File(told));
+    }
+    tokio::fs::read(file).await.map_err(failed)
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> RegistryError {
+    RegistryError::File(format!("{}: {error}", file.display()))
 }
 
 /// The `*.wasm` files of a folder, in order.

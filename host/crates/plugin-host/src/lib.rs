@@ -10,10 +10,10 @@ mod cache;
 mod capability;
 mod config;
 mod engine;
-mod fields;
 mod host;
 mod load;
 mod loaded;
+mod missing;
 mod state;
 mod watch;
 

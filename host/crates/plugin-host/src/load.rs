@@ -12,14 +12,16 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 use crate::bindings::v0_1;
 use crate::bindings::v0_1::exports::maitred::plugin as exports;
 use crate::cache::Cache;
-use crate::config::{CallLimits, PluginConfig};
+use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine};
-use crate::loaded::Loaded;
+use crate::loaded::{Guest, Loaded, Origin};
 use crate::state::State;
 
 /// A component larger than this is not looked at.
-const COMPONENT_OCTETS_MAX: usize = 64 << 20;
-/// `init` may take so long, and so much more memory than nothing.
+pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
+/// What a guest hands over in one crossing.
+const CROSSING_OCTETS_MAX: usize = 64 << 20;
+/// `init` may take so long.
 const INIT_TIME: Duration = Duration::from_secs(5);
 
 /// The hooks of a component; an absent one costs nothing.
@@ -49,21 +51,33 @@ impl Hooks {
         }
     }
 
+    /// Whether there is this one.
+    pub(crate) fn has(&self, hook: Hook) -> bool {
+        match hook {
+            Hook::Connect => self.connect.is_some(),
+            Hook::Helo => self.helo.is_some(),
+            Hook::Auth => self.auth.is_some(),
+            Hook::Mail => self.mail.is_some(),
+            Hook::Rcpt => self.rcpt.is_some(),
+            Hook::Headers => self.headers.is_some(),
+            Hook::Message => self.message.is_some(),
+            Hook::Disconnect => self.disconnect.is_some(),
+        }
+    }
+
     /// Which there are.
     pub(crate) fn list(&self) -> Vec<Hook> {
-        [
-            (self.connect.is_some(), Hook::Connect),
-            (self.helo.is_some(), Hook::Helo),
-            (self.auth.is_some(), Hook::Auth),
-            (self.mail.is_some(), Hook::Mail),
-            (self.rcpt.is_some(), Hook::Rcpt),
-            (self.headers.is_some(), Hook::Headers),
-            (self.message.is_some(), Hook::Message),
-            (self.disconnect.is_some(), Hook::Disconnect),
-        ]
-        .into_iter()
-        .filter_map(|(is_there, hook)| is_there.then_some(hook))
-        .collect()
+        const ALL: [Hook; 8] = [
+            Hook::Connect,
+            Hook::Helo,
+            Hook::Auth,
+            Hook::Mail,
+            Hook::Rcpt,
+            Hook::Headers,
+            Hook::Message,
+            Hook::Disconnect,
+        ];
+        ALL.into_iter().filter(|hook| self.has(*hook)).collect()
     }
 }
 
@@ -72,13 +86,6 @@ pub(crate) struct Loader {
     pub(crate) machine: Arc<Machine>,
     linker: Linker<State>,
     cache: Cache,
-}
-
-/// A component as it came.
-pub(crate) struct Source<'a> {
-    pub(crate) component: &'a [u8],
-    pub(crate) config: &'a PluginConfig,
-    pub(crate) origin: &'static str,
 }
 
 impl Loader {
@@ -93,10 +100,14 @@ impl Loader {
     ///
     /// # Errors
     /// One line that says why not; nothing has changed then.
-    pub(crate) async fn load(&self, source: &Source<'_>) -> Result<Loaded, String> {
-        let config = source.config;
-        if source.component.len() > COMPONENT_OCTETS_MAX {
-            return Err(format!("{} octets, more than {COMPONENT_OCTETS_MAX}", source.component.len()));
+    pub(crate) async fn load(
+        &self,
+        octets: &[u8],
+        config: &PluginConfig,
+        origin: Origin,
+    ) -> Result<Loaded, String> {
+        if octets.len() as u64 > COMPONENT_OCTETS_MAX {
+            return Err(format!("{} octets, more than {COMPONENT_OCTETS_MAX}", octets.len()));
         }
         if config.limits.memory > MEMORY_MAX {
             return Err(format!("limits.memory is above {MEMORY_MAX} octets"));
@@ -105,64 +116,63 @@ impl Loader {
             return Err(format!("there is no capability {grant:?} in this version"));
         }
         let json: Arc<str> = config.config.to_string().into();
-        let component_digest = blake3::hash(source.component).to_hex();
-        let mut both = blake3::Hasher::new();
-        both.update(component_digest.as_bytes())
+        let digest = digest(octets);
+        let artefact = blake3::Hasher::new()
+            .update(digest.as_bytes())
             .update(json.as_bytes())
-            .update(&config.limits.memory.to_le_bytes());
-        let digest = both.finalize().to_hex();
-        let component = match self.cache.load(&self.machine.engine, &digest) {
+            .update(&config.limits.memory.to_le_bytes())
+            .finalize()
+            .to_hex();
+        let component = match self.cache.load(&self.machine.engine, &artefact) {
             Some(component) => component,
             None => {
-                let frozen = self.freeze(source, &json).await?;
+                let frozen = self.freeze(octets, config, &json).await?;
                 let component = self.compile(frozen).await?;
-                self.cache.keep(&digest, &component);
+                self.cache.keep(&artefact, &component);
                 component
             }
         };
+        // Looked at again: what an earlier version of the server let pass may lie in the cache.
+        check_imports(&self.machine.engine, &component)?;
         let pre = self.link(&component)?;
         let hooks = Hooks::of(&pre);
         if hooks.list().is_empty() {
             return Err("it exports no hook of maitred:plugin@0.1.0".to_owned());
         }
-        let lifecycle =
-            exports::lifecycle::GuestIndices::new(&pre).map_err(|_| "it exports no lifecycle".to_owned())?;
-        let mut store = self.store(&config.limits, &json, &config.name, INIT_TIME);
+        let mut store = self.store(config, &json);
         let _running = self.machine.running();
-        let instance = pre.instantiate_async(&mut store).await.map_err(|error| first_line(&error))?;
-        let guest = lifecycle.load(&mut store, &instance).map_err(|error| first_line(&error))?;
-        let described = guest.call_describe(&mut store).await.map_err(|error| first_line(&error))?;
-        let printable = |text: String| text.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
-        Ok(Loaded::new(
-            Arc::clone(&self.machine),
-            pre,
-            hooks,
-            config.clone(),
-            json,
-            source.origin,
-            printable(described.version),
-            component_digest.to_string(),
-        ))
+        let describing = async {
+            let (guest, _) = self.begin(&mut store, &pre).await?;
+            guest.call_describe(&mut store).await.map_err(|error| first_line(&error))
+        };
+        let described = in_time(describing).await.map_err(|said| format!("describe: {said}"))?;
+        let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
+        let guest = Guest { pre, hooks, json, version, digest };
+        Ok(Loaded::new(Arc::clone(&self.machine), guest, config.clone(), origin))
     }
 
     /// Runs `init` once and puts the memory it left into the component: every instance begins there.
-    async fn freeze(&self, source: &Source<'_>, json: &Arc<str>) -> Result<Vec<u8>, String> {
-        check_imports(&self.machine.engine, source.component)?;
+    async fn freeze(&self, octets: &[u8], config: &PluginConfig, json: &Arc<str>) -> Result<Vec<u8>, String> {
         let wizer = Wizer::new();
-        let (context, instrumented) =
-            wizer.instrument_component(source.component).map_err(|error| first_line(&error))?;
+        let (context, instrumented) = wizer
+            .instrument_component(octets)
+            .map_err(|error| format!("not a component that can be read: {}", first_line(&error)))?;
         let component = self.compile(instrumented).await?;
+        check_imports(&self.machine.engine, &component)?;
         let pre = self.link(&component)?;
-        let lifecycle =
-            exports::lifecycle::GuestIndices::new(&pre).map_err(|_| "it exports no lifecycle".to_owned())?;
-        let config = source.config;
-        let mut store = self.store(&config.limits, json, &config.name, INIT_TIME);
+        let mut store = self.store(config, json);
         let _running = self.machine.running();
-        let instance = pre.instantiate_async(&mut store).await.map_err(|error| first_line(&error))?;
-        let guest = lifecycle.load(&mut store, &instance).map_err(|error| first_line(&error))?;
-        let initialised =
-            guest.call_init(&mut store).await.map_err(|error| format!("init: {}", first_line(&error)))?;
-        initialised.map_err(|said| format!("init: {}", said.lines().next().unwrap_or_default()))?;
+        let initialising = async {
+            let (guest, instance) = self.begin(&mut store, &pre).await?;
+            guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
+            Ok(instance)
+        };
+        let initialised = in_time(initialising).await;
+        let instance = initialised.map_err(|said| {
+            let line = said.lines().next().unwrap_or_default();
+            let text: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
+            format!("init: {text}")
+        })?;
         let mut state = Frozen { store, instance, failure: None };
         let frozen =
             wizer.snapshot_component(&context, &mut state).await.map_err(|error| first_line(&error))?;
@@ -170,6 +180,19 @@ impl Loader {
             Some(failure) => Err(format!("its memory cannot be read: {failure}")),
             None => Ok(frozen),
         }
+    }
+
+    /// An instance, and its lifecycle.
+    async fn begin(
+        &self,
+        store: &mut Store<State>,
+        pre: &InstancePre<State>,
+    ) -> Result<(exports::lifecycle::Guest, Instance), String> {
+        let lifecycle =
+            exports::lifecycle::GuestIndices::new(pre).map_err(|_| "it exports no lifecycle".to_owned())?;
+        let instance = pre.instantiate_async(&mut *store).await.map_err(|error| first_line(&error))?;
+        let guest = lifecycle.load(store, &instance).map_err(|error| first_line(&error))?;
+        Ok((guest, instance))
     }
 
     /// Compiles on a thread of its own: seconds for a large component.
@@ -183,17 +206,30 @@ impl Loader {
         self.linker.instantiate_pre(component).map_err(|error| first_line(&error))
     }
 
-    fn store(&self, limits: &CallLimits, json: &Arc<str>, name: &str, time: Duration) -> Store<State> {
-        let state = State::new(limits, Arc::clone(json), name.into(), now_ms());
+    fn store(&self, config: &PluginConfig, json: &Arc<str>) -> Store<State> {
+        let state = State::new(&config.limits, Arc::clone(json), config.name.as_str().into(), now_ms());
         let mut store = Store::new(&self.machine.engine, state);
-        bound(&mut store, time);
+        bound(&mut store, INIT_TIME);
         store
     }
+}
+
+/// BLAKE3 of a component, hexadecimal.
+pub(crate) fn digest(octets: &[u8]) -> String {
+    blake3::hash(octets).to_hex().to_string()
+}
+
+/// Epochs end what runs, this what waits.
+async fn in_time<T>(called: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = |_| format!("not done within {INIT_TIME:?}");
+    tokio::time::timeout(INIT_TIME + Duration::from_millis(100), called).await.map_err(late)?
 }
 
 /// Limits memory, and time from now on.
 pub(crate) fn bound(store: &mut Store<State>, time: Duration) {
     store.limiter(|state| &mut state.memory);
+    // A guest's strings may all lie in the same octets: what is copied of them is counted, for each crossing.
+    store.set_hostcall_fuel(CROSSING_OCTETS_MAX);
     store.set_epoch_deadline(1);
     let began = std::time::Instant::now();
     store.epoch_deadline_callback(move |_| {
@@ -208,35 +244,24 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// Only the contract, and what language runtimes link of WASI; the rest would need a grant.
-fn check_imports(engine: &wasmtime::Engine, component: &[u8]) -> Result<(), String> {
-    const FREE: [&str; 9] = [
-        "types",
-        "decisions",
-        "host-session",
-        "host-message",
-        "log",
-        "config",
-        "clock",
-        "lifecycle",
-        "extension",
-    ];
-    const WASI: [&str; 4] = ["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/"];
-    // Type-checks the component without compiling it for good: a component that cannot be read is refused here.
-    let parsed = Component::from_binary(engine, component)
-        .map_err(|error| format!("no component: {}", first_line(&error)))?;
-    for (name, _) in parsed.component_type().imports(engine) {
-        let ours =
-            name.strip_prefix("maitred:plugin/").map(|rest| rest.split('@').next().unwrap_or_default());
-        match ours {
-            Some(interface) if FREE.contains(&interface) => {}
-            Some(interface) => return Err(format!("it imports {interface:?}, which was not granted")),
-            None if WASI.iter().any(|free| name.starts_with(free)) => {}
-            // Linked by Rust's standard library; there are no files and no directories behind it.
-            None if name.starts_with("wasi:filesystem/") => {}
-            None => return Err(format!("it imports {name}, which was not granted")),
-        }
+fn check_imports(engine: &wasmtime::Engine, component: &Component) -> Result<(), String> {
+    match component.component_type().imports(engine).find(|(name, _)| !is_free(name)) {
+        Some((name, _)) => Err(format!("it imports {name}, which was not granted")),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether an import needs no grant.
+fn is_free(import: &str) -> bool {
+    const OURS: [&str; 7] = ["types", "decisions", "host-session", "host-message", "log", "config", "clock"];
+    // Standard streams that go nowhere, an empty environment, clocks and random octets.
+    const WASI: [&str; 4] = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"];
+    let unversioned = import.split('@').next().unwrap_or_default();
+    match unversioned.split_once('/') {
+        Some(("maitred:plugin", interface)) => OURS.contains(&interface),
+        Some((package, _)) => WASI.contains(&package),
+        None => false,
+    }
 }
 
 /// The first line of an error and of its cause.
@@ -300,5 +325,32 @@ impl ComponentInstanceState for Frozen {
     fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> impl Future<Output = u64> + Send {
         let call = self.call::<f64>(instance, func);
         async { call.await.unwrap_or_default().to_bits() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_free;
+
+    #[test]
+    fn what_reaches_outside_needs_a_grant() {
+        for import in [
+            "wasi:sockets/tcp@0.2.6",
+            "wasi:sockets/ip-name-lookup@0.2.6",
+            "wasi:filesystem/preopens@0.2.6",
+            "wasi:http/outgoing-handler@0.2.6",
+            "wasi:clocksx/a@0.2.6",
+            "maitred:plugin/store@0.1.0",
+            "maitred:plugin/dns@0.1.0",
+            "maitred:plugin/c0nfig@0.1.0",
+            "own:package/thing",
+            "thing",
+        ] {
+            assert!(!is_free(import), "{import}");
+        }
+        for import in ["maitred:plugin/host-message@0.1.0", "wasi:cli/stderr@0.2.9", "wasi:io/streams@0.2.12"]
+        {
+            assert!(is_free(import), "{import}");
+        }
     }
 }

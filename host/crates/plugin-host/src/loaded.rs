@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use maitred_policy::{
     Decision, Fault, Hook, HookCall, LoginFacts, OnError, Plugin, PluginFacts, SessionFacts, facts,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::timeout;
 use wasmtime::component::{Instance, InstancePre, Resource};
 use wasmtime::{Store, Trap};
@@ -25,62 +25,79 @@ use crate::state::{Exhausted, State};
 /// A plugin ready to be called.
 pub(crate) struct Loaded {
     machine: Arc<Machine>,
-    pre: InstancePre<State>,
-    hooks: Hooks,
+    guest: Guest,
     pub(crate) config: PluginConfig,
-    json: Arc<str>,
+    pub(crate) origin: Origin,
     name: Arc<str>,
-    origin: &'static str,
-    own_version: String,
     version: String,
-    digest: String,
     slots: Semaphore,
     calls: AtomicU64,
     faults: AtomicU64,
+}
+
+/// What the loader made of a component.
+pub(crate) struct Guest {
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) hooks: Hooks,
+    /// The configuration, as the guest reads it.
+    pub(crate) json: Arc<str>,
+    /// What it says its version is.
+    pub(crate) version: String,
+    /// BLAKE3 of the component, hexadecimal.
+    pub(crate) digest: String,
+}
+
+/// Where a component came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Bundled,
+    Configured,
+    Directory,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bundled => "bundled",
+            Self::Configured => "configured",
+            Self::Directory => "directory",
+        }
+    }
 }
 
 /// Beyond its own time a call may take so long until the next tick sees it.
 const GRACE: Duration = Duration::from_millis(100);
 
 impl Loaded {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the loader, with what it has found out")]
-    pub(crate) fn new(
-        machine: Arc<Machine>,
-        pre: InstancePre<State>,
-        hooks: Hooks,
-        config: PluginConfig,
-        json: Arc<str>,
-        origin: &'static str,
-        own_version: String,
-        digest: String,
-    ) -> Self {
-        let short: String = digest.chars().take(8).collect();
+    pub(crate) fn new(machine: Arc<Machine>, guest: Guest, config: PluginConfig, origin: Origin) -> Self {
+        let short: String = guest.digest.chars().take(8).collect();
         Self {
             machine,
-            pre,
-            hooks,
-            json,
-            name: config.name.as_str().into(),
             origin,
-            version: format!("{own_version}@{short}"),
-            own_version,
-            digest,
-            slots: Semaphore::new(config.limits.concurrency.min(crate::engine::INSTANCES_MAX)),
-            config,
+            name: config.name.as_str().into(),
+            version: format!("{}@{short}", guest.version),
+            slots: Semaphore::new(config.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            guest,
+            config,
         }
+    }
+
+    /// True when loading this would make the same plugin again.
+    pub(crate) fn is(&self, digest: &str, config: &PluginConfig, origin: Origin) -> bool {
+        self.guest.digest == digest && self.config == *config && self.origin == origin
     }
 
     pub(crate) fn facts(&self, is_enabled: bool) -> PluginFacts {
         PluginFacts {
             name: self.config.name.clone(),
-            version: self.own_version.clone(),
-            digest: self.digest.clone(),
+            version: self.guest.version.clone(),
+            digest: self.guest.digest.clone(),
             order: self.config.order,
             is_enabled,
-            hooks: self.hooks.list(),
-            origin: self.origin.to_owned(),
+            hooks: self.guest.hooks.list(),
+            origin: self.origin.name().to_owned(),
             calls: self.calls.load(Ordering::Relaxed),
             faults: self.faults.load(Ordering::Relaxed),
         }
@@ -88,15 +105,16 @@ impl Loaded {
 
     async fn run(&self, session: &SessionFacts, call: HookCall<'_>) -> Result<Decision, Fault> {
         let time = self.config.limits.time;
-        let busy = |_| Fault::Busy(time);
-        let _slot =
-            timeout(time, self.slots.acquire()).await.map_err(busy)?.map_err(|_| Fault::Busy(time))?;
-        let state = State::new(&self.config.limits, Arc::clone(&self.json), Arc::clone(&self.name), now_ms());
+        let slots = async { Ok((self.slots.acquire().await?, self.machine.calls.acquire().await?)) };
+        let free = timeout(time, slots).await.ok().and_then(Result::<_, AcquireError>::ok);
+        let _slots = free.ok_or(Fault::Busy(time))?;
+        let json = Arc::clone(&self.guest.json);
+        let state = State::new(&self.config.limits, json, Arc::clone(&self.name), now_ms());
         let mut store = Store::new(&self.machine.engine, state);
         bound(&mut store, time);
         let _running = self.machine.running();
         let called = async {
-            let instance = self.pre.instantiate_async(&mut store).await?;
+            let instance = self.guest.pre.instantiate_async(&mut store).await?;
             self.call_hook(&mut store, &instance, session, call).await
         };
         match timeout(time + GRACE, called).await {
@@ -115,7 +133,7 @@ impl Loaded {
     ) -> wasmtime::Result<decisions::Decision> {
         let nothing = || decisions::Decision { verdict: decisions::Verdict::Next, edits: Vec::new() };
         let s = give_session(store, session)?;
-        let hooks = &self.hooks;
+        let hooks = &self.guest.hooks;
         match call {
             HookCall::Connect => match &hooks.connect {
                 Some(hook) => hook.load(&mut *store, instance)?.call_on_connect(store, s).await,
@@ -212,17 +230,7 @@ impl Plugin for Loaded {
     }
 
     fn has(&self, hook: Hook) -> bool {
-        let hooks = &self.hooks;
-        match hook {
-            Hook::Connect => hooks.connect.is_some(),
-            Hook::Helo => hooks.helo.is_some(),
-            Hook::Auth => hooks.auth.is_some(),
-            Hook::Mail => hooks.mail.is_some(),
-            Hook::Rcpt => hooks.rcpt.is_some(),
-            Hook::Headers => hooks.headers.is_some(),
-            Hook::Message => hooks.message.is_some(),
-            Hook::Disconnect => hooks.disconnect.is_some(),
-        }
+        self.guest.hooks.has(hook)
     }
 
     fn on_error(&self) -> OnError {
@@ -232,10 +240,8 @@ impl Plugin for Loaded {
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Result<Decision, Fault> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let answer = self.run(session, call).await;
-        if let Err(fault) = &answer {
+        if answer.is_err() {
             self.faults.fetch_add(1, Ordering::Relaxed);
-            let hook = format!("{:?}", call.hook());
-            tracing::warn!(plugin = %self.config.name, "plugin.version" = %self.version, hook, fault = %fault, "plugin failed");
         }
         answer
     }

@@ -23,6 +23,8 @@ pub(crate) struct State {
 /// Lets memory and tables grow so far, and remembers when it did not: the guest only sees an allocation fail.
 pub(crate) struct MemoryLimit {
     octets_max: u64,
+    /// Of all memories of the instance.
+    octets: u64,
     pub(crate) was_refused: bool,
 }
 
@@ -43,6 +45,8 @@ pub(crate) struct Exhausted(pub(crate) &'static str);
 const LOG_LINES_MAX: u32 = 20;
 /// Entries of a table.
 const TABLE_ELEMENTS_MAX: usize = 60_000;
+/// Random octets at once.
+const RANDOM_OCTETS_MAX: u64 = 64 << 10;
 /// Handles that a guest holds.
 const HANDLES_MAX: usize = 1_000;
 
@@ -52,8 +56,8 @@ impl State {
         table.set_max_capacity(HANDLES_MAX);
         Self {
             table,
-            wasi: WasiCtx::builder().build(),
-            memory: MemoryLimit { octets_max: limits.memory, was_refused: false },
+            wasi: WasiCtx::builder().max_random_size(RANDOM_OCTETS_MAX).build(),
+            memory: MemoryLimit { octets_max: limits.memory, octets: 0, was_refused: false },
             budget: Budget { calls: limits.host_calls, octets: limits.octets, log_lines: LOG_LINES_MAX },
             config,
             plugin,
@@ -79,8 +83,12 @@ impl Budget {
 }
 
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let is_allowed = desired as u64 <= self.octets_max;
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let octets = self.octets.saturating_sub(current as u64).saturating_add(desired as u64);
+        let is_allowed = octets <= self.octets_max;
+        if is_allowed {
+            self.octets = octets;
+        }
         self.was_refused |= !is_allowed;
         Ok(is_allowed)
     }

@@ -1,9 +1,10 @@
 //! The plugin directory: what is dropped there is loaded, replaced is swapped, removed is unloaded.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
@@ -18,13 +19,16 @@ pub(crate) struct Watch {
 /// A file is taken when it has not changed for so long: a copy in progress is not.
 const SETTLED: Duration = Duration::from_millis(200);
 
-/// What tells one state of a file from another.
-type Stamp = (u64, Option<SystemTime>);
+/// The components of a folder, and what tells one state of each from another: inode, octets, last change.
+pub(crate) type Stamps = BTreeMap<PathBuf, (u64, u64, i64, i64)>;
 
 impl Watch {
-    pub(crate) fn start(directory: &Path, host: Weak<PluginHost>) -> std::io::Result<Self> {
+    /// `seen` is what was loaded before the watch began.
+    pub(crate) fn start(directory: &Path, host: Weak<PluginHost>, seen: Stamps) -> std::io::Result<Self> {
         // One notice is enough: whoever hears it looks at the whole folder.
         let (tell, heard) = mpsc::channel(1);
+        // What came between that look and this watch was not told: look once.
+        let _ = tell.try_send(());
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
                 // Full means that a look is due already.
@@ -33,7 +37,7 @@ impl Watch {
         };
         let mut watcher = notify::recommended_watcher(on_event).map_err(std::io::Error::other)?;
         watcher.watch(directory, RecursiveMode::NonRecursive).map_err(std::io::Error::other)?;
-        tokio::spawn(follow(directory.to_owned(), host, heard, stamps(directory)));
+        tokio::spawn(follow(directory.to_owned(), host, heard, seen));
         Ok(Self { _watcher: watcher })
     }
 }
@@ -42,7 +46,7 @@ async fn follow(
     directory: PathBuf,
     host: Weak<PluginHost>,
     mut heard: mpsc::Receiver<()>,
-    mut known: BTreeMap<PathBuf, Stamp>,
+    mut known: Stamps,
 ) {
     while heard.recv().await.is_some() {
         let mut now = stamps(&directory);
@@ -69,10 +73,12 @@ async fn follow(
     }
 }
 
-fn stamps(directory: &Path) -> BTreeMap<PathBuf, Stamp> {
+/// The components of a folder as they are now.
+pub(crate) fn stamps(directory: &Path) -> Stamps {
     let stamp = |path: PathBuf| {
         let facts = std::fs::metadata(&path).ok()?;
-        Some((path, (facts.len(), facts.modified().ok())))
+        let stamp = (facts.ino(), facts.len(), facts.ctime(), facts.ctime_nsec());
+        facts.is_file().then_some((path, stamp))
     };
     components_in(directory).into_iter().filter_map(stamp).collect()
 }
