@@ -1,5 +1,8 @@
 //! The bundled filter: rules that an operator writes, each a condition and what happens.
+//!
+//! Without configuration it refuses the spam test string (GTUBE), and says in a header field of every message that it looked.
 
+mod pattern;
 mod rule;
 
 use maitred_plugin_sdk::prelude::*;
@@ -8,52 +11,107 @@ use rule::{Action, Config, Facts, Rule};
 
 /// The plugin.
 pub struct Rules {
-    rules: Vec<Rule>,
+    config: Config,
 }
 
-/// How much of a body is looked at.
-const BODY_OCTETS_MAX: u32 = 256 << 10;
+/// What the rules that held so far have asked for.
+#[derive(Default)]
+struct Findings {
+    edits: Vec<Edit>,
+    names: Vec<String>,
+    score: f32,
+}
 
 impl Plugin for Rules {
-    const SUMMARY: &'static str = "Tags, quarantines or refuses mail by configured rules";
+    const SUMMARY: &'static str = "Tags, files, quarantines or refuses mail by configured rules";
 
     fn init(config: &str) -> Result<Self, String> {
         let config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
         config.check()?;
-        Ok(Self { rules: config.rules })
+        Ok(Self { config })
     }
 
     fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
-        let facts = Facts::gather(&self.rules, session, message, BODY_OCTETS_MAX);
-        let mut decision = Decision::next();
-        for rule in self.rules.iter().filter(|rule| rule.when.holds(&facts)) {
-            decision = decision.with(Edit::Tag("rules".to_owned(), rule.name.clone()));
-            decision.verdict = match &rule.action {
-                Action::Tag => {
-                    let value = rule.text.clone().unwrap_or_else(|| rule.name.clone());
-                    decision = decision.with_header("X-Maitred-Rule", value);
-                    continue;
+        let facts = Facts::gather(&self.config.rules, session, message);
+        let mut found = Findings::default();
+        let mut verdict = Verdict::Next;
+        for rule in self.config.rules.iter().filter(|rule| rule.when.holds(&facts)) {
+            found.note(rule);
+            match verdict_of(rule) {
+                Some(last) => {
+                    verdict = last;
+                    break;
                 }
-                Action::Flag => {
-                    decision = decision
-                        .with(Edit::AddFlag(rule.text.clone().unwrap_or_else(|| "\\Flagged".to_owned())));
-                    continue;
-                }
-                Action::File => {
-                    let mailbox = rule.text.clone().unwrap_or_else(|| "Junk".to_owned());
-                    decision = decision.with(Edit::Place(mailbox, Vec::new()));
-                    continue;
-                }
-                Action::Quarantine => Verdict::Quarantine(rule.reason()),
-                Action::Discard => Verdict::Discard(rule.reason()),
-                Action::Tempfail => {
-                    Verdict::Tempfail(Refusal { enhanced: Some((4, 7, 1)), text: rule.reason() })
-                }
-                Action::Refuse => Verdict::Reject(Refusal { enhanced: Some((5, 7, 1)), text: rule.reason() }),
-            };
-            return decision;
+                None => found.change(rule, message),
+            }
         }
-        decision
+        self.announce(&mut found, message);
+        Decision { verdict, edits: found.edits }
+    }
+}
+
+impl Rules {
+    /// Says what was found, in place of what somebody else says in our name.
+    fn announce(&self, found: &mut Findings, message: &dyn Message) {
+        let name = &self.config.header;
+        if name.is_empty() {
+            return;
+        }
+        if message.header(name).is_some() {
+            found.edits.push(Edit::RemoveAllHeaders(name.clone()));
+        }
+        let rules = if found.names.is_empty() { "none".to_owned() } else { found.names.join(", ") };
+        let value = format!("rules/{}; score={:.1}; rules={rules}", env!("CARGO_PKG_VERSION"), found.score);
+        found.edits.push(Edit::AddHeader(name.clone(), value.into_bytes(), Position::First));
+    }
+}
+
+impl Findings {
+    fn note(&mut self, rule: &Rule) {
+        self.score += rule.score;
+        self.names.push(rule.name.clone());
+        self.edits.push(Edit::Symbol(rule.name.clone(), rule.score, rule.reason()));
+        self.edits.push(Edit::Tag("rule".to_owned(), rule.name.clone()));
+    }
+
+    /// What a rule changes that does not decide.
+    fn change(&mut self, rule: &Rule, message: &dyn Message) {
+        let edit = match rule.action {
+            Action::Tag => {
+                let name = rule.header.clone().unwrap_or_else(|| "X-Maitred-Rule".to_owned());
+                Edit::AddHeader(name, rule.reason().into_bytes(), Position::First)
+            }
+            Action::Subject => marked_subject(&rule.reason(), message),
+            Action::Flag => Edit::AddFlag(rule.text_or("\\Flagged")),
+            Action::File => Edit::Place(rule.text_or("Junk"), Vec::new()),
+            Action::Score | Action::Quarantine | Action::Discard | Action::Tempfail | Action::Refuse => {
+                return;
+            }
+        };
+        self.edits.push(edit);
+    }
+}
+
+fn verdict_of(rule: &Rule) -> Option<Verdict> {
+    let refusal = |class| Refusal { enhanced: Some((class, 7, 1)), text: rule.reason() };
+    match rule.action {
+        Action::Score | Action::Tag | Action::Subject | Action::Flag | Action::File => None,
+        Action::Quarantine => Some(Verdict::Quarantine(rule.reason())),
+        Action::Discard => Some(Verdict::Discard(rule.reason())),
+        Action::Tempfail => Some(Verdict::Tempfail(refusal(4))),
+        Action::Refuse => Some(Verdict::Reject(refusal(5))),
+    }
+}
+
+/// The subject with a mark in front. What it says stays encoded as it is.
+fn marked_subject(mark: &str, message: &dyn Message) -> Edit {
+    let subject = message.headers().into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Subject"));
+    match subject {
+        Some((_, value)) => {
+            let value = [mark.as_bytes(), b" ", value.trim_ascii()].concat();
+            Edit::ChangeHeader("Subject".to_owned(), 0, value)
+        }
+        None => Edit::AddHeader("Subject".to_owned(), mark.as_bytes().to_vec(), Position::Last),
     }
 }
 
@@ -69,6 +127,15 @@ mod tests {
         Rules::init(config).unwrap().on_message(&FakeSession::default(), &FakeMessage::new(message))
     }
 
+    fn adds(decision: &Decision, name: &str) -> Option<String> {
+        decision.edits.iter().find_map(|edit| match edit {
+            Edit::AddHeader(added, value, _) if added == name => {
+                Some(String::from_utf8_lossy(value).into_owned())
+            }
+            _ => None,
+        })
+    }
+
     #[test]
     fn a_subject_is_refused_in_the_rules_words() {
         let config = r#"{"rules":[{"name":"casino","when":{"subject":"*casino*"},"action":"refuse","text":"No casinos here"}]}"#;
@@ -76,44 +143,86 @@ mod tests {
             ask(config, "Subject: Best CASINO\n\nhi").verdict,
             Verdict::Reject(Refusal { enhanced: Some((5, 7, 1)), text: "No casinos here".to_owned() })
         );
-        assert_eq!(ask(config, "Subject: lunch\n\nhi"), Decision::next());
+        assert_eq!(ask(config, "Subject: lunch\n\nhi").verdict, Verdict::Next);
     }
 
     #[test]
     fn a_tag_goes_on_to_the_next_rule_and_a_verdict_ends_it() {
         let config = r#"{"rules":[
-            {"name":"list","when":{"header":{"name":"List-Id","value":"*"}},"action":"tag"},
-            {"name":"big","when":{"larger":10},"action":"quarantine"},
-            {"name":"never","when":{},"action":"discard"}]}"#;
+            {"name":"list","when":{"header":{"name":"List-Id","value":"*"}},"action":"tag","score":0.5},
+            {"name":"big","when":{"larger":10},"action":"quarantine","score":2},
+            {"name":"never","action":"discard"}]}"#;
         let decision = ask(config, "Subject: x\nList-Id: <l>\n\nhello there");
         assert_eq!(decision.verdict, Verdict::Quarantine("big".to_owned()));
-        let header = Edit::AddHeader("X-Maitred-Rule".to_owned(), b"list".to_vec(), Position::First);
-        assert!(decision.edits.contains(&header), "{decision:?}");
+        assert_eq!(adds(&decision, "X-Maitred-Rule").as_deref(), Some("list"));
+        let said = adds(&decision, "X-Maitred-Filter").unwrap();
+        assert!(said.ends_with("; score=2.5; rules=list, big"), "{said}");
+        assert!(decision.edits.contains(&Edit::Symbol("list".to_owned(), 0.5, "list".to_owned())));
+    }
+
+    #[test]
+    fn each_action_changes_what_it_says() {
+        let edits = |action: &str, more: &str| {
+            let config = format!(r#"{{"rules":[{{"name":"r","action":"{action}"{more}}}],"header":""}}"#);
+            let decision = ask(&config, "Subject: =?utf-8?q?caf=C3=A9?=\n\nhi");
+            assert_eq!(decision.verdict, Verdict::Next, "{action}");
+            decision.edits.into_iter().skip(2).collect::<Vec<_>>()
+        };
+        let header = |name: &str, value: &[u8]| {
+            vec![Edit::AddHeader(name.to_owned(), value.to_vec(), Position::First)]
+        };
+        assert_eq!(edits("score", r#","score":1"#), []);
+        assert_eq!(edits("tag", r#","header":"X-A","text":"b""#), header("X-A", b"b"));
+        let marked = b"[odd] =?utf-8?q?caf=C3=A9?=".to_vec();
+        assert_eq!(
+            edits("subject", r#","text":"[odd]""#),
+            [Edit::ChangeHeader("Subject".to_owned(), 0, marked)]
+        );
+        assert_eq!(edits("flag", ""), [Edit::AddFlag("\\Flagged".to_owned())]);
+        assert_eq!(edits("file", r#","text":"Lists""#), [Edit::Place("Lists".to_owned(), Vec::new())]);
     }
 
     #[test]
     fn all_parts_of_a_condition_must_hold() {
-        let config = r#"{"rules":[{"name":"r","when":{"sender":"*@b.test","recipient":"bob@*","body":"*needle*"},"action":"discard"}]}"#;
+        let config = r#"{"rules":[{"name":"r","when":{"sender":"*@b.test","recipient":"bob@*","body":"*needle*",
+            "helo":"CLIENT.*","remote_ip":"192.0.2.0/24"},"action":"discard"}]}"#;
         assert_eq!(ask(config, "Subject: x\n\na NEEDLE here").verdict, Verdict::Discard("r".to_owned()));
         assert_eq!(ask(config, "Subject: x\n\nhay").verdict, Verdict::Next);
+        let elsewhere = config.replace("192.0.2.0", "198.51.100.0");
+        assert_eq!(ask(&elsewhere, "Subject: x\n\na NEEDLE here").verdict, Verdict::Next);
     }
 
     #[test]
-    fn without_configuration_the_spam_test_string_is_refused() {
-        let gtube = "Subject: x\n\nXJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
-        assert!(matches!(ask("{}", gtube).verdict, Verdict::Reject(_)));
-        assert_eq!(ask("{}", "Subject: lunch\n\nhi"), Decision::next());
+    fn without_configuration_the_spam_test_string_is_refused_and_the_rest_is_marked() {
+        let gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
+        for message in [format!("Subject: x\n\nHello\n{gtube}\n"), format!("Subject: {gtube}\n\nHello")] {
+            assert!(matches!(ask("{}", &message).verdict, Verdict::Reject(_)), "{message}");
+        }
+        let lunch = ask("{}", "Subject: lunch\n\nhi");
+        assert_eq!(lunch.verdict, Verdict::Next);
+        let said = format!("rules/{}; score=0.0; rules=none", env!("CARGO_PKG_VERSION"));
+        assert_eq!(adds(&lunch, "X-Maitred-Filter"), Some(said));
+        assert_eq!(lunch.edits.len(), 1);
+    }
+
+    #[test]
+    fn what_a_stranger_says_in_our_name_goes() {
+        let forged = ask("{}", "Subject: x\nx-maitred-filter: rules/9.9; score=-99\n\nhi");
+        assert_eq!(forged.edits.first(), Some(&Edit::RemoveAllHeaders("X-Maitred-Filter".to_owned())));
+        let silent = ask(r#"{"header":""}"#, "Subject: x\n\nhi");
+        assert_eq!(silent, Decision::next());
     }
 
     #[test]
     fn a_bad_configuration_says_what_is_wrong() {
         for (config, told) in [
-            ("{\"rulez\":[]}", "rulez"),
-            ("{\"rules\":[{\"name\":\"\",\"when\":{},\"action\":\"tag\"}]}", "name"),
-            (
-                "{\"rules\":[{\"name\":\"r\",\"when\":{\"remote_ip\":\"10.0.0.0/99\"},\"action\":\"tag\"}]}",
-                "10.0.0.0/99",
-            ),
+            (r#"{"rulez":[]}"#, "rulez"),
+            (r#"{"header":"A B"}"#, "A B"),
+            (r#"{"rules":[{"name":"","action":"tag"}]}"#, "name"),
+            (r#"{"rules":[{"name":"r","when":{"remote_ip":"10.0.0.0/99"},"action":"tag"}]}"#, "10.0.0.0/99"),
+            (r#"{"rules":[{"name":"r","action":"explode"}]}"#, "explode"),
+            (r#"{"rules":[{"name":"r","action":"tag","text":"a\nb"}]}"#, "one printable line"),
+            (r#"{"rules":[{"name":"r","action":"flag","header":"X"}]}"#, "tag"),
         ] {
             let error = Rules::init(config).err().unwrap();
             assert!(error.contains(told), "{error}");

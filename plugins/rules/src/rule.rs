@@ -5,13 +5,22 @@ use std::net::IpAddr;
 use maitred_plugin_sdk::{Message, Session};
 use serde::Deserialize;
 
+use crate::pattern::{Pattern, lowered};
+
 /// The plugin's configuration.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// In order. Without any, the test string that all spam filters know is refused.
-    #[serde(default = "default_rules")]
     pub rules: Vec<Rule>,
+    /// The header field that says what this filter found, on every message. Empty: none.
+    pub header: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { rules: default_rules(), header: "X-Maitred-Filter".to_owned() }
+    }
 }
 
 /// One rule.
@@ -21,22 +30,33 @@ pub struct Rule {
     /// In tags, logs and headers.
     pub name: String,
     /// All parts that are given must hold.
+    #[serde(default)]
     pub when: Condition,
     /// What happens.
     pub action: Action,
-    /// What the peer is told, what the header says, which flag, which mailbox.
+    /// What the peer is told, what the header says, the mark on the subject, which flag, which mailbox. Default: the name, or
+    /// what the action says.
     pub text: Option<String>,
+    /// The header field of `tag`. Default `X-Maitred-Rule`.
+    pub header: Option<String>,
+    /// Counts towards the score of the message.
+    #[serde(default)]
+    pub score: f32,
 }
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// A header field `X-Maitred-Rule`, and the next rule.
+    /// Nothing but the score, and the next rule.
+    Score,
+    /// A header field, and the next rule.
     Tag,
-    /// A flag on the delivered message, and the next rule.
+    /// The text in front of the subject, and the next rule.
+    Subject,
+    /// A flag on the delivered message (`\Flagged`), and the next rule.
     Flag,
-    /// Another mailbox, and the next rule.
+    /// Another mailbox (`Junk`), and the next rule.
     File,
     /// Into Junk, with the reason.
     Quarantine,
@@ -48,24 +68,26 @@ pub enum Action {
     Refuse,
 }
 
-/// When a rule holds. Patterns: `*` is any text, case does not matter.
+/// When a rule holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Condition {
     /// The reverse-path.
-    pub sender: Option<String>,
+    pub sender: Option<Pattern>,
     /// Any recipient.
-    pub recipient: Option<String>,
+    pub recipient: Option<Pattern>,
     /// The client's name in HELO or EHLO.
-    pub helo: Option<String>,
+    pub helo: Option<Pattern>,
     /// The client's address: one, or a network such as `10.0.0.0/8`.
-    pub remote_ip: Option<String>,
+    pub remote_ip: Option<Network>,
     /// The Subject field.
-    pub subject: Option<String>,
+    pub subject: Option<Pattern>,
     /// Any header field.
     pub header: Option<HeaderCondition>,
     /// The first 256 KiB of the body, as it was sent.
-    pub body: Option<String>,
+    pub body: Option<Pattern>,
+    /// The Subject field, or the first 256 KiB of the body.
+    pub content: Option<Pattern>,
     /// More octets than this.
     pub larger: Option<u64>,
 }
@@ -76,43 +98,68 @@ pub struct Condition {
 pub struct HeaderCondition {
     /// Which field.
     pub name: String,
-    /// Pattern.
-    pub value: String,
+    /// Its value.
+    pub value: Pattern,
 }
 
-/// What is known of a message.
+/// An address, or all that begin with the same bits.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    base: IpAddr,
+    bits: u32,
+}
+
+/// What is known of a message: only what some rule asks for. Texts are lowered.
 pub struct Facts<'a> {
     message: &'a dyn Message,
     sender: String,
     recipients: Vec<String>,
     helo: String,
-    remote_ip: String,
-    size: u64,
+    remote_ip: Option<IpAddr>,
+    subjects: Vec<String>,
+    octets: u64,
     body: String,
 }
 
+/// How much of a body is looked at.
+const BODY_OCTETS_MAX: u32 = 256 << 10;
+
 fn default_rules() -> Vec<Rule> {
+    const GTUBE: &str = "*XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X*";
     vec![Rule {
         name: "gtube".to_owned(),
-        when: Condition {
-            body: Some("*XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X*".to_owned()),
-            ..Condition::default()
-        },
+        when: Condition { content: Some(GTUBE.to_owned().into()), ..Condition::default() },
         action: Action::Refuse,
         text: Some("This is the spam test string".to_owned()),
+        header: None,
+        score: 0.0,
     }]
 }
 
 impl Config {
     /// What a type cannot say.
     pub fn check(&self) -> Result<(), String> {
+        let is_field = |name: &str| name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
+        if !is_field(&self.header) {
+            return Err(format!("{:?} is no header field", self.header));
+        }
         for rule in &self.rules {
-            if rule.name.is_empty() || rule.name.chars().any(char::is_control) {
-                return Err("a rule needs a name of printable characters".to_owned());
+            let wrong = |what: String| Err(format!("rule {}: {what}", rule.name));
+            if rule.name.is_empty() || rule.name.len() > 100 || rule.name.chars().any(char::is_control) {
+                return Err("a rule needs a name of at most 100 printable characters".to_owned());
             }
-            if let Some(network) = &rule.when.remote_ip {
-                parse_network(network)
-                    .ok_or_else(|| format!("rule {}: {network:?} is no network", rule.name))?;
+            if rule.text.iter().any(|text| text.chars().any(char::is_control)) {
+                return wrong("its text is more than one printable line".to_owned());
+            }
+            if !rule.score.is_finite() {
+                return wrong("its score is no number".to_owned());
+            }
+            if let Some(header) = rule.header.as_ref().filter(|name| name.is_empty() || !is_field(name)) {
+                return wrong(format!("{header:?} is no header field"));
+            }
+            if rule.header.is_some() && rule.action != Action::Tag {
+                return wrong("only the action \"tag\" has a header".to_owned());
             }
         }
         Ok(())
@@ -120,105 +167,106 @@ impl Config {
 }
 
 impl Rule {
+    /// The text, else this.
+    pub fn text_or(&self, default: &str) -> String {
+        self.text.clone().unwrap_or_else(|| default.to_owned())
+    }
+
     /// The text, else the name.
     pub fn reason(&self) -> String {
-        self.text.clone().unwrap_or_else(|| self.name.clone())
+        self.text_or(&self.name)
     }
 }
 
 impl<'a> Facts<'a> {
     /// Asks the host for what any of the rules needs.
-    pub fn gather(
-        rules: &[Rule],
-        session: &dyn Session,
-        message: &'a dyn Message,
-        body_octets_max: u32,
-    ) -> Self {
+    pub fn gather(rules: &[Rule], session: &dyn Session, message: &'a dyn Message) -> Self {
         let needs = |part: fn(&Condition) -> bool| rules.iter().any(|rule| part(&rule.when));
         let info = needs(|when| when.helo.is_some() || when.remote_ip.is_some()).then(|| session.info());
         let envelope =
             needs(|when| when.sender.is_some() || when.recipient.is_some()).then(|| message.envelope());
-        let body = if needs(|when| when.body.is_some()) {
-            message.read_body(0, body_octets_max)
-        } else {
-            Vec::new()
-        };
         let (sender, recipients) = envelope.map_or_else(Default::default, |envelope| {
-            (envelope.sender, envelope.recipients.into_iter().map(|recipient| recipient.address).collect())
+            let recipients = envelope.recipients.into_iter().map(|recipient| lowered(recipient.address));
+            (lowered(envelope.sender), recipients.collect())
         });
-        let (helo, remote_ip) =
-            info.map_or_else(Default::default, |info| (info.helo.unwrap_or_default(), info.remote_ip));
+        let (helo, remote_ip) = info.map_or_else(Default::default, |info| {
+            (lowered(info.helo.unwrap_or_default()), info.remote_ip.parse().ok())
+        });
+        let needs_body = needs(|when| when.body.is_some() || when.content.is_some());
+        let needs_subject = needs(|when| when.subject.is_some() || when.content.is_some());
+        let subjects = if needs_subject { message.header_all("Subject") } else { Vec::new() };
         Self {
             message,
             sender,
             recipients,
             helo,
             remote_ip,
-            size: message.size(),
-            body: String::from_utf8_lossy(&body).into_owned(),
+            subjects: subjects.into_iter().map(lowered).collect(),
+            octets: if needs(|when| when.larger.is_some()) { message.size() } else { 0 },
+            body: if needs_body { text(message.read_body(0, BODY_OCTETS_MAX)) } else { String::new() },
         }
     }
+}
+
+/// Octets as lowered text; what is not UTF-8 is replaced.
+fn text(octets: Vec<u8>) -> String {
+    lowered(String::from_utf8(octets).unwrap_or_else(|error| {
+        let lossy = String::from_utf8_lossy(error.as_bytes());
+        lossy.into_owned()
+    }))
 }
 
 impl Condition {
     /// True when every part that is given holds.
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
-        let is = |pattern: &Option<String>, text: &str| {
-            pattern.as_ref().is_none_or(|pattern| matches(pattern, text))
+        let is = |pattern: &Option<Pattern>, text: &str| {
+            pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
         };
-        let has_field = |name: &str, pattern: &str| {
-            facts.message.header_all(name).iter().any(|value| matches(pattern, value))
+        let is_any = |pattern: &Option<Pattern>, texts: &[String]| {
+            pattern.as_ref().is_none_or(|pattern| texts.iter().any(|text| pattern.matches(text)))
+        };
+        let has_field = |wanted: &HeaderCondition| {
+            let values = facts.message.header_all(&wanted.name);
+            values.into_iter().any(|value| wanted.value.matches(&lowered(value)))
         };
         is(&self.sender, &facts.sender)
+            && is_any(&self.recipient, &facts.recipients)
             && is(&self.helo, &facts.helo)
-            && is(&self.body, &facts.body)
-            && self.larger.is_none_or(|octets| facts.size > octets)
             && self
-                .recipient
+                .remote_ip
                 .as_ref()
-                .is_none_or(|pattern| facts.recipients.iter().any(|to| matches(pattern, to)))
-            && self.remote_ip.as_ref().is_none_or(|network| is_inside(network, &facts.remote_ip))
-            && self.subject.as_ref().is_none_or(|pattern| has_field("Subject", pattern))
-            && self.header.as_ref().is_none_or(|header| has_field(&header.name, &header.value))
+                .is_none_or(|network| facts.remote_ip.is_some_and(|address| network.holds(address)))
+            && self.larger.is_none_or(|octets| facts.octets > octets)
+            && is_any(&self.subject, &facts.subjects)
+            && self.header.as_ref().is_none_or(has_field)
+            && is(&self.body, &facts.body)
+            && (is(&self.content, &facts.body) || is_any(&self.content, &facts.subjects))
     }
 }
 
-/// `*` is any text; ASCII case does not matter. Linear in the text for each piece of the pattern.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
-    let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let pieces: Vec<&str> = pieces.collect();
-    let Some((last, middle)) = pieces.split_last() else { return rest.is_empty() };
-    for piece in middle {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
+impl Network {
+    fn holds(&self, address: IpAddr) -> bool {
+        let wide = |ip: IpAddr| match ip {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let mask = u128::MAX.checked_shl(128 - self.bits).unwrap_or(0);
+        self.base.is_ipv4() == address.is_ipv4() && (wide(self.base) ^ wide(address)) & mask == 0
     }
-    rest.ends_with(last)
 }
 
-fn parse_network(text: &str) -> Option<(IpAddr, u32)> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let address: IpAddr = address.parse().ok()?;
-    let width = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Some(width), |bits| bits.parse().ok())?;
-    (bits <= width).then_some((address, bits))
-}
+impl TryFrom<String> for Network {
+    type Error = String;
 
-fn is_inside(network: &str, address: &str) -> bool {
-    let (Some((base, bits)), Ok(address)) = (parse_network(network), address.parse::<IpAddr>()) else {
-        return false;
-    };
-    let wide = |ip: IpAddr| match ip {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, true),
-        IpAddr::V6(v6) => (v6.to_bits(), false),
-    };
-    let ((base, base_is_v4), (address, is_v4)) = (wide(base), wide(address));
-    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-    base_is_v4 == is_v4 && (base & mask) == (address & mask)
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no address and no network");
+        let (base, bits) =
+            text.split_once('/').map_or((text.as_str(), None), |(base, bits)| (base, Some(bits)));
+        let base: IpAddr = base.parse().map_err(|_| wrong())?;
+        let width = if base.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), str::parse).map_err(|_| wrong())?;
+        if bits > width { Err(wrong()) } else { Ok(Self { base, bits }) }
+    }
 }
 
 #[cfg(test)]
@@ -226,26 +274,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_is_any_text() {
-        for (pattern, text, is_match) in [
-            ("*", "", true),
-            ("a*c", "abc", true),
-            ("A*C", "ac", true),
-            ("a*c", "abcd", false),
-            ("*b*", "abc", true),
-            ("abc", "abc", true),
-            ("ab", "abc", false),
-            ("a*a", "a", false),
-            ("*.example", "mx.example", true),
-        ] {
-            assert_eq!(matches(pattern, text), is_match, "{pattern} {text}");
-        }
-    }
-
-    #[test]
     fn a_network_holds_its_addresses() {
-        assert!(is_inside("10.0.0.0/8", "10.1.2.3") && !is_inside("10.0.0.0/8", "11.1.2.3"));
-        assert!(is_inside("2001:db8::/32", "2001:db8::1") && !is_inside("0.0.0.0/0", "::1"));
-        assert!(is_inside("0.0.0.0/0", "192.0.2.1") && is_inside("192.0.2.1", "192.0.2.1"));
+        for (network, address, is_inside) in [
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("2001:db8::/32", "2001:db8::1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("::/0", "2001:db8::1", true),
+        ] {
+            let network = Network::try_from(network.to_owned()).unwrap();
+            assert_eq!(network.holds(address.parse().unwrap()), is_inside, "{network:?} {address}");
+        }
+        for wrong in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "::/129", "10.0.0.0/-1"] {
+            assert!(Network::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
     }
 }

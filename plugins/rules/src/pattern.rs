@@ -1,0 +1,79 @@
+//! Texts as operators write them in a rule: `*` is any text, case does not matter.
+
+use serde::Deserialize;
+
+/// A pattern, made once when the plugin is loaded.
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct Pattern {
+    /// Before the first `*`.
+    first: String,
+    /// Between them.
+    middle: Vec<String>,
+    /// After the last; `None` when there is no `*`.
+    last: Option<String>,
+}
+
+impl From<String> for Pattern {
+    fn from(text: String) -> Self {
+        let text = lowered(text);
+        let mut pieces = text.split('*').map(str::to_owned);
+        let first = pieces.next().unwrap_or_default();
+        let mut middle: Vec<String> = pieces.collect();
+        let last = middle.pop();
+        Self { first, middle, last }
+    }
+}
+
+impl Pattern {
+    /// Whether the whole of a lowered text is like this. Linear in the text.
+    pub fn matches(&self, text: &str) -> bool {
+        let Some(mut rest) = text.strip_prefix(self.first.as_str()) else { return false };
+        let Some(last) = &self.last else { return rest.is_empty() };
+        for piece in &self.middle {
+            match rest.split_once(piece.as_str()) {
+                Some((_, after)) => rest = after,
+                None => return false,
+            }
+        }
+        rest.ends_with(last.as_str())
+    }
+}
+
+/// What patterns are compared with.
+pub fn lowered(mut text: String) -> String {
+    // Most text is ASCII, and bodies are long.
+    if text.is_ascii() {
+        text.make_ascii_lowercase();
+        text
+    } else {
+        text.to_lowercase()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_text() {
+        for (pattern, text, is_match) in [
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*c", "abc", true),
+            ("A*C", "ac", true),
+            ("a*c", "abcd", false),
+            ("*b*", "abc", true),
+            ("abc", "ABC", true),
+            ("ab", "abc", false),
+            ("a*a", "a", false),
+            ("a**c", "abc", true),
+            ("*.example", "mx.example", true),
+            ("*größe*", "Die GRÖSSE und die GRÖßE", true),
+        ] {
+            let is = Pattern::from(pattern.to_owned()).matches(&lowered(text.to_owned()));
+            assert_eq!(is, is_match, "{pattern} {text}");
+        }
+    }
+}
