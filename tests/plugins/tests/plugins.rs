@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -79,6 +80,9 @@ async fn the_bundled_filter_answers_by_its_configuration() -> Result<()> {
         tagged.edits.iter().any(|e| matches!(e, Edit::AddHeader { name, .. } if name == "X-Maitred-Rule")),
         "{tagged:?}"
     );
+    // RFC 2047: what a reader sees is what a rule sees.
+    let encoded = ask(&host, "the best =?utf-8?B?Q2FzaW5v?=").await;
+    ensure!(matches!(encoded.verdict, Verdict::Reject(_)), "{encoded:?}");
     ensure!(!host.chain().is_silent(Hook::Message) && host.chain().is_silent(Hook::Rcpt), "hooks");
     Ok(())
 }
@@ -89,11 +93,26 @@ async fn what_a_plugin_does_wrong_costs_that_call_only() -> Result<()> {
     let mut plugin = PluginConfig { on_error: OnError::Tempfail, ..PluginConfig::named("evil") };
     plugin.limits.time = Duration::from_millis(300);
     let host = PluginHost::start(config(folder.path(), vec![plugin]), EVIL_ONE).await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let others: Vec<_> = (0..8)
+        .map(|_| {
+            let (host, stop) = (Arc::clone(&host), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut answers = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let outcome = ask(&host, "fine").await;
+                    ensure!(fault(&outcome).is_none() && outcome.edits.len() == 1, "{outcome:?}");
+                    answers += 1;
+                }
+                Ok(answers)
+            })
+        })
+        .collect();
     let is_as_expected = |subject: &str, fault: Option<&Fault>| match subject {
         "trap" | "stack" => matches!(fault, Some(Fault::Trap(_))),
         "loop" => matches!(fault, Some(Fault::Time(_))),
         "memory" => matches!(fault, Some(Fault::Memory(_))),
-        "host-calls" | "octets" | "notes" => matches!(fault, Some(Fault::Budget(_))),
+        "host-calls" | "octets" | "notes" | "names" => matches!(fault, Some(Fault::Budget(_))),
         "header" | "control" | "class" | "address" | "edits" | "score" => {
             matches!(fault, Some(Fault::Answer(_)))
         }
@@ -110,6 +129,7 @@ async fn what_a_plugin_does_wrong_costs_that_call_only() -> Result<()> {
         "octets",
         "log",
         "notes",
+        "names",
         "header",
         "control",
         "class",
@@ -127,6 +147,10 @@ async fn what_a_plugin_does_wrong_costs_that_call_only() -> Result<()> {
         }
         let next = ask(&host, "fine").await;
         ensure!(fault(&next).is_none() && next.edits.len() == 1, "after {subject}: {next:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for other in others {
+        ensure!(other.await?? > 100, "the others were kept waiting");
     }
     Ok(())
 }
@@ -220,13 +244,13 @@ async fn fifty_swaps_under_load_fail_no_call_and_mix_no_versions() -> Result<()>
         std::fs::write(file, component.octets)?;
     }
     host.load(Some("filter".to_owned()), &files[0].0).await?;
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..8)
         .map(|_| {
             let (host, stop) = (Arc::clone(&host), Arc::clone(&stop));
             tokio::spawn(async move {
                 let mut seen = [0u32; 2];
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     // One transaction: two hooks of one chain.
                     let chain = host.chain();
                     let facts = message("casino");
@@ -248,7 +272,7 @@ async fn fifty_swaps_under_load_fail_no_call_and_mix_no_versions() -> Result<()>
     for swap in 0..50 {
         host.load(Some("filter".to_owned()), &files[swap % 2].0).await?;
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let mut total = [0; 2];
     for caller in callers {
         let seen = caller.await??;
@@ -280,6 +304,73 @@ async fn a_file_in_the_directory_is_loaded_swapped_and_unloaded() -> Result<()> 
     ensure!(host.list().len() == 1 && !host.list()[0].is_enabled, "{:?}", host.list());
     std::fs::remove_file(&file)?;
     until(|| host.list().is_empty().then_some(())).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_reads_the_whole_message_and_its_new_body_has_whole_lines() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), EVIL_ONE).await?;
+    let read = ask(&host, "raw").await;
+    let [Edit::AddHeader { value, .. }] = read.edits.as_slice() else { bail!("{read:?}") };
+    ensure!(value.as_ref() == b"Subject: raw|To: bob@a.test||Hello|", "{value:?}");
+    let replaced = ask(&host, "body").await;
+    ensure!(
+        replaced.edits == [Edit::ReplaceBody(Bytes::from_static(b"one\r\n.\r\ntwo\r\n"))],
+        "{replaced:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_loaded_is_there_after_a_restart_and_a_configured_one_is_missed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = || PluginConfig { on_error: OnError::Tempfail, ..PluginConfig::named("filter") };
+    let file = folder.path().join("some.wasm");
+    std::fs::write(&file, maitred_bundled::DEMO[1].octets)?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), &[]).await?;
+    host.load(Some("filter".to_owned()), &file).await?;
+    drop(host);
+    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[]).await?;
+    ensure!(host.list().len() == 1 && host.list()[0].version == "2.0.0", "{:?}", host.list());
+    ensure!(ask(&host, "lunch").await.verdict == Verdict::Next, "it does not answer");
+    // Spoiled while nobody looks: mail is put off until it is there again.
+    drop(host);
+    let place = folder.path().join("plugins/filter.wasm");
+    std::fs::write(&place, b"spoiled")?;
+    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[]).await?;
+    let missed = ask(&host, "lunch").await;
+    ensure!(
+        matches!(missed.verdict, Verdict::Tempfail(_)) && fault(&missed) == Some(&Fault::Missing),
+        "{missed:?}"
+    );
+    host.load(Some("filter".to_owned()), &file).await?;
+    ensure!(ask(&host, "lunch").await.verdict == Verdict::Next, "it does not answer again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_configuration_is_taken_as_a_whole_or_not_at_all() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let refusing = |subject: &str| {
+        let rule = serde_json::json!({"name": "r", "when": {"subject": subject}, "action": "refuse"});
+        PluginConfig { config: serde_json::json!({"rules": [rule]}), ..PluginConfig::named("rules") }
+    };
+    let host = PluginHost::start(config(folder.path(), vec![refusing("one")]), RULES).await?;
+    let chain = host.chain();
+    ensure!(matches!(ask(&host, "one").await.verdict, Verdict::Reject(_)), "the first configuration");
+    host.reload(config(folder.path(), vec![refusing("two")])).await?;
+    ensure!(ask(&host, "one").await.verdict == Verdict::Next, "the second configuration");
+    ensure!(matches!(ask(&host, "two").await.verdict, Verdict::Reject(_)), "the second configuration");
+    let begun = chain.ask(&session(), HookCall::Message(&message("one"))).await;
+    ensure!(matches!(begun.verdict, Verdict::Reject(_)), "what has begun keeps its version: {begun:?}");
+    let broken = PluginConfig { config: serde_json::json!({"rulez": []}), ..PluginConfig::named("rules") };
+    let Err(error) = host.reload(config(folder.path(), vec![broken])).await else { bail!("it was taken") };
+    ensure!(error.to_string().contains("rulez"), "{error}");
+    ensure!(matches!(ask(&host, "two").await.verdict, Verdict::Reject(_)), "the one before stays");
+    let calls = host.list()[0].calls;
+    host.reload(config(folder.path(), vec![refusing("two")])).await?;
+    ensure!(host.list()[0].calls == calls, "what did not change was loaded again");
     Ok(())
 }
 

@@ -39,10 +39,34 @@ impl Plugin for Evil {
             "address" => return Decision::next().with(Edit::SetSender("not an address".to_owned())),
             "edits" => return Decision { verdict: Verdict::Next, edits: vec![Edit::Delay(1); 100_000] },
             "score" => return Decision::next().with(Edit::Symbol("X".to_owned(), f32::NAN, String::new())),
+            "names" => drop(black_box(message.header_many(&["Subject"; 300]))),
+            "body" => {
+                return Decision::next().with(Edit::ReplaceBody(b"one\n.\ntwo".to_vec()));
+            }
+            "raw" => return raw(message),
             _ => {}
         }
         Decision::next().with_header("X-Good", subject)
     }
+}
+
+/// The message in pieces of every length must be the message.
+fn raw(message: &dyn Message) -> Decision {
+    let whole = message.read_raw(0, 1 << 20);
+    for octets_max in 1..20 {
+        let mut pieces = Vec::new();
+        loop {
+            let piece = message.read_raw(pieces.len() as u64, octets_max);
+            if piece.is_empty() {
+                break;
+            }
+            pieces.extend(piece);
+        }
+        if pieces != whole || whole.len() as u64 != message.size() {
+            return Decision::reject("read-raw is not the message");
+        }
+    }
+    Decision::next().with_header("X-Raw", String::from_utf8_lossy(&whole).replace("\r\n", "|"))
 }
 
 fn unreachable() {
