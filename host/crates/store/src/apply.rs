@@ -1,5 +1,6 @@
 //! The applier: one thread that brings durable groups into the index, off the way of acknowledgements.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,6 +15,11 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// And when nothing came for so long.
 const CHECKPOINT_IDLE: Duration = Duration::from_millis(200);
 
+/// How long groups gather before the index gets them as one: nobody waits for it, readers see them over the index.
+const GATHER: Duration = Duration::from_millis(4);
+/// Groups are gathered up to so many keys.
+const KEYS_MAX: usize = 500;
+
 /// Works until the committer is gone; then makes the index durable. True when all went well. `has_room` is asked now and
 /// then whether the disk has room left.
 pub(crate) fn run(shared: &Arc<Shared>, groups: &Receiver<Applied>, has_room: &dyn Fn() -> bool) -> bool {
@@ -26,7 +32,8 @@ pub(crate) fn run(shared: &Arc<Shared>, groups: &Receiver<Applied>, has_room: &d
         };
         let is_idle = match next {
             Ok(group) => {
-                if !apply(shared, &group) {
+                std::thread::sleep(GATHER);
+                if !apply(shared, &gather(group, groups)) {
                     // A later group would carry the mark of how far the index is past the one it did not take, and
                     // the next start would not replay it. So the store takes no more.
                     return false;
@@ -44,6 +51,19 @@ pub(crate) fn run(shared: &Arc<Shared>, groups: &Receiver<Applied>, has_room: &d
         }
     }
     checkpoint(shared) && is_well
+}
+
+/// A group with those that wait behind it: of a key that several changed, as heads are, the index gets the last value only.
+fn gather(first: Applied, groups: &Receiver<Applied>) -> Applied {
+    let Applied { mut group, changes } = first;
+    let mut changes: BTreeMap<_, _> = changes.into_iter().collect();
+    while changes.len() < KEYS_MAX
+        && let Ok(next) = groups.try_recv()
+    {
+        group = next.group;
+        changes.extend(next.changes);
+    }
+    Applied { group, changes: changes.into_iter().collect() }
 }
 
 fn apply(shared: &Shared, Applied { group, changes }: &Applied) -> bool {

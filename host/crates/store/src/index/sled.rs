@@ -76,7 +76,9 @@ impl Index for SledIndex {
     }
 
     fn apply(&self, changes: &[Change]) -> Result<(), Error> {
-        for part in changes.chunks(BATCH_MAX) {
+        // How far the log is applied stands in one of the last two keys: the last part is a whole one and has it.
+        let (first, rest) = changes.split_at(changes.len() % BATCH_MAX);
+        for part in std::iter::once(first).chain(rest.chunks(BATCH_MAX)).filter(|part| !part.is_empty()) {
             let mut batch = sled::Batch::default();
             for (key, value) in part {
                 match value {
