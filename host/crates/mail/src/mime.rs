@@ -9,6 +9,7 @@
 mod builder;
 mod codec;
 mod fields;
+mod file_name;
 mod parameters;
 #[cfg(test)]
 mod tests;
