@@ -5,7 +5,7 @@
 #![allow(missing_docs, unsafe_code, clippy::all)]
 
 use crate::{
-    Attempt, Decision, Direction, Edit, Envelope, Level, Message, Plugin, Position, Recipient, Refusal,
+    Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient, Refusal,
     Session, SessionInfo, Verdict,
 };
 
@@ -190,6 +190,27 @@ impl Message for host_message::Message {
 
     fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8> {
         host_message::Message::read_body(self, offset, octets_max)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let part = |of: types::PartInfo| Part {
+            parent: of.parent,
+            content_type: of.content_type,
+            charset: of.charset,
+            disposition: of.disposition,
+            file_name: of.filename,
+            content_id: of.content_id,
+            size: of.size,
+        };
+        host_message::Message::parts(self).into_iter().map(part).collect()
+    }
+
+    fn part_text(&self, index: u32, octets_max: u32) -> Option<String> {
+        host_message::Message::part_text(self, index, octets_max)
+    }
+
+    fn part_read(&self, index: u32, offset: u64, octets_max: u32) -> Vec<u8> {
+        host_message::Message::part_read(self, index, offset, octets_max)
     }
 
     fn symbols(&self) -> Vec<(String, f32)> {

@@ -47,6 +47,25 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
 }
 
+/// A part of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Part {
+    /// The part around it, as its index in the list.
+    pub parent: Option<u32>,
+    /// `type/subtype`, lower-case.
+    pub content_type: String,
+    /// As written.
+    pub charset: Option<String>,
+    /// `inline`, `attachment` …, lower-case.
+    pub disposition: Option<String>,
+    /// What the file in it is called, decoded.
+    pub file_name: Option<String>,
+    /// As written.
+    pub content_id: Option<String>,
+    /// Octets as sent, with the transfer encoding.
+    pub size: u64,
+}
+
 /// A login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -88,6 +107,12 @@ pub trait Message {
     fn read_body(&self, offset: u64, octets_max: u32) -> Vec<u8>;
     /// The same of the whole message: header section, empty line, body.
     fn read_raw(&self, offset: u64, octets_max: u32) -> Vec<u8>;
+    /// What it is made of, in its order; the first is the whole. Empty at `on_headers`.
+    fn parts(&self) -> Vec<Part>;
+    /// The text of a text part, cut at so many octets (and at 1 MiB).
+    fn part_text(&self, index: u32, octets_max: u32) -> Option<String>;
+    /// Octets of a part, transfer encoding undone, as [`Message::read_body`].
+    fn part_read(&self, index: u32, offset: u64, octets_max: u32) -> Vec<u8>;
     /// Findings of earlier plugins: name, score.
     fn symbols(&self) -> Vec<(String, f32)>;
     /// A tag of an earlier plugin.

@@ -36,7 +36,9 @@ mod host;
 pub mod testing;
 
 pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
-pub use host::{Attempt, Direction, Envelope, Level, Message, Session, SessionInfo, config, log, now_ms};
+pub use host::{
+    Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, config, log, now_ms,
+};
 
 /// What a plugin is. Every hook has a default that has no opinion; a hook is only called when [`export!`] names it.
 pub trait Plugin: Sized + 'static {
@@ -101,8 +103,8 @@ pub trait Plugin: Sized + 'static {
 /// Everything a plugin needs by one `use`.
 pub mod prelude {
     pub use crate::{
-        Attempt, Decision, Direction, Edit, Envelope, Level, Message, Plugin, Position, Recipient, Refusal,
-        Session, SessionInfo, Verdict, log,
+        Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient,
+        Refusal, Session, SessionInfo, Verdict, log,
     };
 }
 

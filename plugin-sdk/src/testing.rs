@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::{Direction, Envelope, Message, Recipient, Session, SessionInfo};
+use crate::{Direction, Envelope, Message, Part, Recipient, Session, SessionInfo};
 
 /// A session that says what it is told to say.
 #[derive(Debug, Clone)]
@@ -54,6 +54,8 @@ pub struct FakeMessage {
     pub symbols: Vec<(String, f32)>,
     /// Tags of earlier plugins.
     pub tags: BTreeMap<String, String>,
+    /// What it is made of, each with its decoded octets; at first one part of plain text. The text is not taken apart.
+    pub parts: Vec<(Part, Vec<u8>)>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -72,12 +74,16 @@ impl FakeMessage {
             }
         }
         let recipient = Recipient { address: "bob@a.test".to_owned(), original: None };
+        let body = body.replace('\n', "\r\n").into_bytes();
+        let whole =
+            Part { content_type: "text/plain".to_owned(), size: body.len() as u64, ..Part::default() };
         Self {
+            parts: vec![(whole, body.clone())],
             envelope: Envelope { sender: "alice@b.test".to_owned(), recipients: vec![recipient] },
             symbols: Vec::new(),
             tags: BTreeMap::new(),
             headers,
-            body: body.replace('\n', "\r\n").into_bytes(),
+            body,
         }
     }
 }
@@ -120,6 +126,21 @@ impl Message for FakeMessage {
     fn read_raw(&self, offset: u64, octets_max: u32) -> Vec<u8> {
         let head: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         piece(&[head.as_bytes(), b"\r\n", &self.body].concat(), offset, octets_max)
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        self.parts.iter().map(|(part, _)| part.clone()).collect()
+    }
+
+    fn part_text(&self, index: u32, octets_max: u32) -> Option<String> {
+        let (part, octets) = self.parts.get(index as usize)?;
+        let text = String::from_utf8_lossy(&piece(octets, 0, octets_max)).into_owned();
+        part.content_type.starts_with("text/").then_some(text)
+    }
+
+    fn part_read(&self, index: u32, offset: u64, octets_max: u32) -> Vec<u8> {
+        let part = self.parts.get(index as usize);
+        part.map(|(_, octets)| piece(octets, offset, octets_max)).unwrap_or_default()
     }
 
     fn symbols(&self) -> Vec<(String, f32)> {

@@ -1,6 +1,6 @@
 //! What plugins can ask the host: the message, the session, log, configuration, clock. Each call is charged to the budget.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use maitred_mail::header::{self, Field, Fields};
@@ -11,6 +11,7 @@ use wasmtime::component::Resource;
 use crate::bindings::v0_1::maitred::plugin::{
     clock, config, decisions, host_message, host_session, log, types,
 };
+use crate::parts::{self, Place};
 use crate::state::{Exhausted, State};
 
 /// A message in a guest's hands.
@@ -18,6 +19,8 @@ pub struct MessageHandle {
     pub(crate) facts: MessageFacts,
     /// At `on-headers` there is no body yet.
     pub(crate) has_body: bool,
+    /// Once somebody asked.
+    pub(crate) parts: Option<Arc<Vec<Place>>>,
 }
 
 /// A session in a guest's hands.
@@ -49,6 +52,21 @@ impl State {
         Ok(self.message(handle)?.facts.head.clone())
     }
 
+    /// What the message is made of.
+    async fn places(&mut self, this: &Resource<MessageHandle>) -> Result<Arc<Vec<Place>>> {
+        let message = self.message(this)?;
+        if !message.has_body {
+            return Ok(Arc::default());
+        }
+        if let Some(places) = &message.parts {
+            return Ok(Arc::clone(places));
+        }
+        let facts = message.facts.clone();
+        let places = Arc::new(parts::find(&facts).await?);
+        self.table.get_mut(this)?.parts = Some(Arc::clone(&places));
+        Ok(places)
+    }
+
     /// Octets from an offset in what stands before the body (empty when only the body is wanted) and the body.
     async fn read(
         &mut self,
@@ -63,7 +81,7 @@ impl State {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut out: Vec<u8> = before.get(from..).unwrap_or_default().iter().take(want).copied().collect();
         if message.has_body && out.len() < want {
-            let body = std::sync::Arc::clone(&message.facts.body);
+            let body = Arc::clone(&message.facts.body);
             let read = body.read(offset.saturating_sub(before.len() as u64), want - out.len()).await;
             out.extend_from_slice(&read.map_err(|error| wasmtime::Error::msg(error.to_string()))?);
         }
@@ -157,6 +175,43 @@ impl host_message::HostMessage for State {
         self.read(&this, &before, offset, len).await
     }
 
+    async fn parts(&mut self, this: Resource<MessageHandle>) -> Result<Vec<types::PartInfo>> {
+        let places = self.places(&this).await?;
+        self.budget.spend(places.iter().map(Place::octets).sum())?;
+        Ok(places.iter().map(|place| place.info.clone()).collect())
+    }
+
+    async fn part_text(
+        &mut self,
+        this: Resource<MessageHandle>,
+        index: u32,
+        max: u32,
+    ) -> Result<Option<String>> {
+        let places = self.places(&this).await?;
+        self.budget.spend(0)?;
+        let Some(place) = places.get(usize::try_from(index)?).filter(|place| place.is_text()) else {
+            return Ok(None);
+        };
+        let facts = self.message(&this)?.facts.clone();
+        let max = usize::try_from(max.min(READ_OCTETS_MAX))?;
+        Ok(Some(place.text(&facts, &mut self.budget, max).await?))
+    }
+
+    async fn part_read(
+        &mut self,
+        this: Resource<MessageHandle>,
+        index: u32,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>> {
+        let places = self.places(&this).await?;
+        self.budget.spend(0)?;
+        let Some(place) = places.get(usize::try_from(index)?) else { return Ok(Vec::new()) };
+        let facts = self.message(&this)?.facts.clone();
+        let want = usize::try_from(len.min(READ_OCTETS_MAX))?;
+        place.read(&facts, &mut self.budget, offset, want).await
+    }
+
     async fn symbols(&mut self, this: Resource<MessageHandle>) -> Result<Vec<(String, f32)>> {
         let symbols = self.message(&this)?.facts.symbols.clone();
         self.budget.spend(symbols.iter().map(|(name, _)| name.len() + 4).sum())?;
@@ -183,7 +238,7 @@ impl host_session::HostSession for State {
     }
 
     async fn get_note(&mut self, this: Resource<SessionHandle>, key: String) -> Result<Option<Vec<u8>>> {
-        let notes = std::sync::Arc::clone(&self.session(&this)?.facts.notes);
+        let notes = Arc::clone(&self.session(&this)?.facts.notes);
         let found = notes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -195,7 +250,7 @@ impl host_session::HostSession for State {
 
     async fn set_note(&mut self, this: Resource<SessionHandle>, key: String, value: Vec<u8>) -> Result<()> {
         self.budget.spend(key.len() + value.len())?;
-        let notes = std::sync::Arc::clone(&self.session(&this)?.facts.notes);
+        let notes = Arc::clone(&self.session(&this)?.facts.notes);
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (self.plugin.to_string(), key);
         let others = notes.iter().filter(|(known, _)| **known != place);

@@ -14,6 +14,7 @@ mod host;
 mod load;
 mod loaded;
 mod missing;
+mod parts;
 mod state;
 mod watch;
 

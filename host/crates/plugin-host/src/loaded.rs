@@ -208,7 +208,7 @@ fn give_message(
     facts: &maitred_policy::MessageFacts,
     has_body: bool,
 ) -> wasmtime::Result<Resource<MessageHandle>> {
-    Ok(store.data_mut().table.push(MessageHandle { facts: facts.clone(), has_body })?)
+    Ok(store.data_mut().table.push(MessageHandle { facts: facts.clone(), has_body, parts: None })?)
 }
 
 fn attempt(login: &LoginFacts) -> Attempt {
