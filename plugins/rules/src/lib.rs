@@ -193,6 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn an_attachment_is_known_by_its_name() {
+        let config = r#"{"rules":[{"name":"exe","when":{"attachment":"*.exe"},"action":"refuse"}]}"#;
+        let rules = Rules::init(config).unwrap();
+        let mut message = FakeMessage::new("Subject: x\n\nhi");
+        assert_eq!(rules.on_message(&FakeSession::default(), &message).verdict, Verdict::Next);
+        let part = Part {
+            content_type: "application/pdf".to_owned(),
+            file_name: Some("Invoice.EXE".to_owned()),
+            ..Part::default()
+        };
+        message.parts.push((part, Vec::new()));
+        assert!(matches!(rules.on_message(&FakeSession::default(), &message).verdict, Verdict::Reject(_)));
+    }
+
+    #[test]
     fn without_configuration_the_spam_test_string_is_refused_and_the_rest_is_marked() {
         let gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
         for message in [format!("Subject: x\n\nHello\n{gtube}\n"), format!("Subject: {gtube}\n\nHello")] {

@@ -86,8 +86,10 @@ pub struct Condition {
     pub header: Option<HeaderCondition>,
     /// The first 256 KiB of the body, as it was sent.
     pub body: Option<Pattern>,
-    /// The Subject field, or the first 256 KiB of the body.
+    /// What a person reads: the Subject field, or a text part, of which the first 256 KiB.
     pub content: Option<Pattern>,
+    /// The name of any file in it, such as `*.exe`.
+    pub attachment: Option<Pattern>,
     /// More octets than this.
     pub larger: Option<u64>,
 }
@@ -120,10 +122,15 @@ pub struct Facts<'a> {
     subjects: Vec<String>,
     octets: u64,
     body: String,
+    /// The subjects and text parts.
+    contents: Vec<String>,
+    file_names: Vec<String>,
 }
 
-/// How much of a body is looked at.
+/// How much of a body, and of each text part, is looked at.
 const BODY_OCTETS_MAX: u32 = 256 << 10;
+/// How many text parts are looked at.
+const TEXTS_MAX: usize = 20;
 
 fn default_rules() -> Vec<Rule> {
     const GTUBE: &str = "*XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X*";
@@ -192,18 +199,36 @@ impl<'a> Facts<'a> {
         let (helo, remote_ip) = info.map_or_else(Default::default, |info| {
             (lowered(info.helo.unwrap_or_default()), info.remote_ip.parse().ok())
         });
-        let needs_body = needs(|when| when.body.is_some() || when.content.is_some());
-        let needs_subject = needs(|when| when.subject.is_some() || when.content.is_some());
-        let subjects = if needs_subject { message.header_all("Subject") } else { Vec::new() };
+        let needs_content = needs(|when| when.content.is_some());
+        let subjects: Vec<String> = if needs_content || needs(|when| when.subject.is_some()) {
+            message.header_all("Subject").into_iter().map(lowered).collect()
+        } else {
+            Vec::new()
+        };
+        let parts = if needs_content || needs(|when| when.attachment.is_some()) {
+            message.parts()
+        } else {
+            Vec::new()
+        };
+        let mut contents = Vec::new();
+        if needs_content {
+            let texts = (0..).zip(&parts).filter(|(_, part)| part.content_type.starts_with("text/"));
+            let texts = texts.filter_map(|(index, _)| message.part_text(index, BODY_OCTETS_MAX));
+            contents.extend(texts.take(TEXTS_MAX).map(lowered));
+            contents.extend(subjects.iter().cloned());
+        }
+        let needs_body = needs(|when| when.body.is_some());
         Self {
             message,
             sender,
             recipients,
             helo,
             remote_ip,
-            subjects: subjects.into_iter().map(lowered).collect(),
+            subjects,
             octets: if needs(|when| when.larger.is_some()) { message.size() } else { 0 },
             body: if needs_body { text(message.read_body(0, BODY_OCTETS_MAX)) } else { String::new() },
+            contents,
+            file_names: parts.into_iter().filter_map(|part| part.file_name).map(lowered).collect(),
         }
     }
 }
@@ -240,7 +265,8 @@ impl Condition {
             && is_any(&self.subject, &facts.subjects)
             && self.header.as_ref().is_none_or(has_field)
             && is(&self.body, &facts.body)
-            && (is(&self.content, &facts.body) || is_any(&self.content, &facts.subjects))
+            && is_any(&self.attachment, &facts.file_names)
+            && is_any(&self.content, &facts.contents)
     }
 }
 
