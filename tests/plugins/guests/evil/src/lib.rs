@@ -44,10 +44,30 @@ impl Plugin for Evil {
                 return Decision::next().with(Edit::ReplaceBody(b"one\n.\ntwo".to_vec()));
             }
             "raw" => return raw(message),
+            "parts" => return parts(message),
+            "middle" => (0..u64::MAX).for_each(|_| drop(black_box(message.part_read(2, 1 << 20, 1)))),
             _ => {}
         }
         Decision::next().with_header("X-Good", subject)
     }
+}
+
+/// One tag for each part: what it is, and what is in it; read at once and in pieces.
+fn parts(message: &dyn Message) -> Decision {
+    let mut decision = Decision::next();
+    for (index, part) in (0..).zip(message.parts()) {
+        let whole = message.part_read(index, 0, 1 << 20);
+        let mut pieces = Vec::new();
+        while let Some(octet) = message.part_read(index, pieces.len() as u64, 1).first() {
+            pieces.push(*octet);
+        }
+        if pieces != whole {
+            return Decision::reject("part-read differs by where it begins");
+        }
+        let value = format!("{:?} {:?} {:?}", part.parent, part.file_name, message.part_text(index, 8));
+        decision = decision.with(Edit::Tag(format!("{} {}", part.content_type, whole.len()), value));
+    }
+    decision
 }
 
 /// The message in pieces of every length must be the message.
