@@ -1,11 +1,13 @@
 //! A message on its way into the store: the header section is kept aside, the rest streams on.
 //!
 //! RFC 5322 §2.1. Fed with octets as they come, by `receive` and by IMAP's APPEND. The head may be edited until the end;
-//! the body is never read a second time, unless a plugin replaces it.
+//! the body is never read a second time, unless a plugin replaces it: what IMAP shows of a message (its
+//! [`Structure`]) is made while it streams by and stored with it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use maitred_mail::mime::{Limits, Structure, StructureBuilder};
 use maitred_mail::{Body, Class, EnhancedStatus};
 use maitred_store::{Draft, NewBody};
 
@@ -47,6 +49,10 @@ pub struct Content {
     /// What stands between head and body.
     separator: &'static str,
     draft: Draft,
+    /// Is fed with head, separator and body as they came.
+    builder: StructureBuilder,
+    /// The head is not the one that `builder` saw.
+    is_head_edited: bool,
     head_octets_max: usize,
     is_exact: bool,
 }
@@ -61,6 +67,8 @@ impl Content {
             head: None,
             separator: "\r\n",
             draft,
+            builder: StructureBuilder::new(Limits::default()),
+            is_head_edited: false,
             head_octets_max,
             is_exact: false,
         }
@@ -77,6 +85,7 @@ impl Content {
     /// When the message cannot be taken; the content is of no use then.
     pub async fn take(&mut self, octets: Bytes) -> Result<bool, ContentError> {
         if self.head.is_some() {
+            self.builder.push(&octets);
             self.draft.write(&octets).await?;
             return Ok(false);
         }
@@ -97,6 +106,7 @@ impl Content {
         if end > self.head_octets_max {
             return self.head_is_too_big(&all).await;
         }
+        self.builder.push(&all);
         self.head = Some(all.slice(..end));
         self.draft.write(all.get(end + 2..).unwrap_or_default()).await?;
         Ok(true)
@@ -114,14 +124,17 @@ impl Content {
         if !self.is_exact && !head::begins_with_field(&all) {
             return self.take_all_as_body(&all).await;
         }
-        if self.is_exact {
+        let head = if self.is_exact {
             self.separator = "";
-            self.head = Some(all);
+            all
         } else if all.ends_with(b"\r\n") {
-            self.head = Some(all);
+            all
         } else {
-            self.head = Some([&all, b"\r\n".as_slice()].concat().into());
-        }
+            [&all, b"\r\n".as_slice()].concat().into()
+        };
+        self.builder.push(&head);
+        self.builder.push(self.separator.as_bytes());
+        self.head = Some(head);
         Ok(true)
     }
 
@@ -133,6 +146,7 @@ impl Content {
 
     /// Another header section; without an empty line, and each line ends in CRLF.
     pub fn set_head(&mut self, head: Bytes) {
+        self.is_head_edited |= head != *self.head();
         self.head = Some(head);
     }
 
@@ -144,6 +158,11 @@ impl Content {
         draft.write(body).await?;
         self.draft = draft;
         self.separator = "\r\n";
+        self.builder = StructureBuilder::new(Limits::default());
+        self.builder.push(self.head.as_deref().unwrap_or_default());
+        self.builder.push(self.separator.as_bytes());
+        self.builder.push(body);
+        self.is_head_edited = false;
         Ok(())
     }
 
@@ -160,8 +179,16 @@ impl Content {
     /// What the store takes: `local_head` (Return-Path, for local readers only) and `trace` (Received) above the message.
     pub fn into_body(self, local_head: &str, trace: &str) -> NewBody {
         let head = [local_head.as_bytes(), trace.as_bytes(), self.head(), self.separator.as_bytes()].concat();
+        let above = local_head.len() + trace.len();
+        let structure = self.builder.finish();
+        let structure = if self.is_head_edited {
+            structure.with_header(&head, Limits::default())
+        } else {
+            // Trace fields say nothing that IMAP shows: the rest only stands further down.
+            shifted(structure, above)
+        };
         let local_head = u32::try_from(local_head.len()).unwrap_or(0);
-        NewBody { head: head.into(), tail: self.draft, summary: Bytes::new(), local_head }
+        NewBody { head: head.into(), tail: self.draft, summary: structure.encode().into(), local_head }
     }
 
     /// The end of the header section is not in sight; the octets before `from` were looked at before.
@@ -190,10 +217,20 @@ impl Content {
     }
 
     async fn take_all_as_body(&mut self, all: &[u8]) -> Result<bool, ContentError> {
+        self.builder.push(self.separator.as_bytes());
+        self.builder.push(all);
         self.draft.write(all).await?;
         self.head = Some(Bytes::new());
         Ok(true)
     }
+}
+
+/// The structure of the same message under `above` more octets.
+fn shifted(mut structure: Structure, above: usize) -> Structure {
+    if above > 0 {
+        structure.shift(i64::try_from(above).unwrap_or(i64::MAX));
+    }
+    structure
 }
 
 /// Where the empty line behind the header section begins, looked for from `from` on.
@@ -204,3 +241,6 @@ fn head_end(octets: &[u8], from: usize) -> Option<usize> {
     let rest = octets.get(from..)?;
     memchr::memmem::find(rest, b"\r\n\r\n").map(|at| from + at + 2)
 }
+
+#[cfg(test)]
+mod tests;
