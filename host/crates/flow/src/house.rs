@@ -9,6 +9,7 @@ use maitred_store::Store;
 use maitred_wire::Clock;
 
 use crate::login::Logins;
+use crate::maildrop::Maildrops;
 
 /// How flow behaves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -64,6 +65,8 @@ pub struct House {
     pub clock: Arc<dyn Clock>,
     /// Who may log in.
     pub logins: Logins,
+    /// Which POP3 sessions hold what.
+    pub maildrops: Maildrops,
     /// How flow behaves.
     pub config: Config,
 }
@@ -72,7 +75,7 @@ impl House {
     /// Puts the house together.
     pub fn new(store: Store, chains: Chains, clock: Arc<dyn Clock>, config: Config) -> Self {
         let logins = Logins::new(store.clone(), Arc::clone(&clock), config.limits.auth_failures);
-        Self { store, chains, clock, logins, config }
+        Self { store, chains, clock, logins, maildrops: Maildrops::default(), config }
     }
 
     /// The time on the wall.

@@ -1,0 +1,3 @@
+//! Reading: sessions of POP3 and IMAP are answered from the store.
+
+pub mod pop3;
