@@ -71,7 +71,13 @@ impl Directory {
         if !self.is_local(address.domain()) {
             return Resolved::Remote;
         }
-        let mut walk = Walk { directory: self, accounts: Vec::new(), remote: Vec::new(), path: Vec::new() };
+        let mut walk = Walk {
+            directory: self,
+            accounts: Vec::new(),
+            remote: Vec::new(),
+            path: Vec::new(),
+            followed: HashMap::new(),
+        };
         match walk.follow(address) {
             Err(Stop::Loop) => Resolved::Loop,
             Err(Stop::Unknown) => Resolved::Unknown,
@@ -95,6 +101,9 @@ struct Walk<'a> {
     accounts: Vec<(AccountId, Address)>,
     remote: Vec<Address>,
     path: Vec<Address>,
+    /// Aliases that were followed to the end, and whether they lead anywhere: lists of lists would otherwise be followed
+    /// once for each way to them, which are exponentially many.
+    followed: HashMap<Address, bool>,
 }
 
 impl Walk<'_> {
@@ -108,6 +117,9 @@ impl Walk<'_> {
         let folded = address.folded();
         if self.path.contains(&folded) || self.path.len() >= DEPTH_MAX {
             return Err(Stop::Loop);
+        }
+        if let Some(is_somewhere) = self.followed.get(&folded) {
+            return if *is_somewhere { Ok(()) } else { Err(Stop::Unknown) };
         }
         // Most specific first: the whole address, then without its tag, then the catch-all.
         for candidate in [Some(folded.clone()), without_tag(&folded)].into_iter().flatten() {
@@ -144,6 +156,7 @@ impl Walk<'_> {
             }
         }
         self.path.pop();
+        self.followed.insert(key.clone(), is_somewhere);
         if is_somewhere { Ok(()) } else { Err(Stop::Unknown) }
     }
 
@@ -232,6 +245,23 @@ mod tests {
             d.resolve(&at("bob@a.test")),
             Resolved::To { accounts: vec![(AccountId(1), at("bob@a.test"))], remote: vec![at("bob@b.test")] }
         );
+    }
+
+    #[test]
+    fn lists_of_lists_are_followed_once_each() {
+        let names: Vec<Vec<String>> =
+            (0..15).map(|layer| (0..10).map(|n| format!("l{layer}n{n}@a.test")).collect()).collect();
+        let mut d = directory(&[]);
+        for (layer, names_here) in names.iter().enumerate() {
+            let targets: Vec<Address> = match names.get(layer + 1) {
+                Some(next) => next.iter().map(|name| at(name)).collect(),
+                None => vec![at("bob@a.test"), at("nobody@a.test")],
+            };
+            for name in names_here {
+                d.aliases.insert(AliasKey::Address(at(name)), targets.clone());
+            }
+        }
+        assert_eq!(accounts(d.resolve(&at("l0n0@a.test"))), [1]);
     }
 
     #[test]
