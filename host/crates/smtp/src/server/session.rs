@@ -181,9 +181,9 @@ impl Session {
                 self.say_hello(is_extended);
                 State::Ready
             }
-            Question::Mail => {
+            Question::Mail { is_smtputf8 } => {
                 self.say(&Reply::mail_ok());
-                State::Transaction(Transaction::default())
+                State::Transaction(Transaction { is_smtputf8, ..Transaction::default() })
             }
             Question::Rcpt(transaction) => {
                 self.say(&Reply::rcpt_ok());
@@ -219,7 +219,7 @@ impl Session {
                 State::Greeted
             }
             Question::Authenticate => self.fail(&reply(Stage::Auth), State::Ready),
-            Question::Mail => self.turn_down(&reply(Stage::Mail), State::Ready),
+            Question::Mail { .. } => self.turn_down(&reply(Stage::Mail), State::Ready),
             Question::Rcpt(transaction) => {
                 let state = State::Transaction(Transaction { has_refused: true, ..transaction });
                 self.turn_down(&reply(Stage::Rcpt), state)

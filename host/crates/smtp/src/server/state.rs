@@ -36,6 +36,8 @@ pub(super) struct Transaction {
     pub(super) recipients: usize,
     /// Some RCPT was refused.
     pub(super) has_refused: bool,
+    /// MAIL had SMTPUTF8.
+    pub(super) is_smtputf8: bool,
 }
 
 /// What an open question is about.
@@ -44,7 +46,7 @@ pub(super) enum Question {
     Connect,
     Hello { is_extended: bool },
     Authenticate,
-    Mail,
+    Mail { is_smtputf8: bool },
     Rcpt(Transaction),
     Data(Transaction),
     EndOfData(Transaction),

@@ -129,13 +129,21 @@ impl Session {
             self.say(&Reply::too_many_transactions(&config.hostname));
             return State::Closing;
         }
-        self.ask(Question::Mail, |ticket| Event::Mail { ticket, reverse_path, parameters })
+        let is_smtputf8 = parameters.is_smtputf8;
+        self.ask(Question::Mail { is_smtputf8 }, |ticket| Event::Mail { ticket, reverse_path, parameters })
     }
 
     fn rcpt(&mut self, transaction: Transaction, forward_path: ForwardPath) -> State {
         if transaction.recipients >= self.config.limits.recipients_max {
             // Not the client's fault (RFC 5321 §4.5.3.1.10): it sends to the others in the next transaction.
             return self.turn_down(&Reply::too_many_recipients(), State::Transaction(transaction));
+        }
+        let is_internationalized =
+            matches!(&forward_path, ForwardPath::Address(address) if address.is_internationalized());
+        if is_internationalized && !transaction.is_smtputf8 {
+            // RFC 6531 §3.5: nobody could pass such a message on.
+            let state = State::Transaction(Transaction { has_refused: true, ..transaction });
+            return self.turn_down(&Reply::not_understood(CommandError::NeedsSmtpUtf8), state);
         }
         self.ask(Question::Rcpt(transaction), |ticket| Event::Rcpt { ticket, forward_path })
     }
