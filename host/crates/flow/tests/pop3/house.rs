@@ -40,6 +40,20 @@ impl Test {
     /// bob and amy at a.test, without mail.
     pub async fn new() -> Self {
         let (store, faults) = Store::memory().unwrap();
+        Self::fill(&store).await;
+        Self::with(store, faults)
+    }
+
+    /// The same on disk, where it may be already.
+    pub async fn on_disk(folder: &std::path::Path) -> Self {
+        let store = Store::open(&maitred_store::Config::new(folder)).unwrap();
+        if store.accounts().await.unwrap().is_empty() {
+            Self::fill(&store).await;
+        }
+        Self::with(store, Faults::default())
+    }
+
+    async fn fill(store: &Store) {
         let mut batch = Batch::default();
         batch.intents.push(Intent::AddDomain(Domain::parse("a.test").unwrap()));
         let password_hash = store.hash_password(PASSWORD).await.unwrap();
@@ -48,6 +62,9 @@ impl Test {
             batch.intents.push(Intent::AddAccount { address: at(name), password_hash, quota: None });
         }
         store.commit(batch).await.unwrap();
+    }
+
+    fn with(store: Store, faults: Faults) -> Self {
         let clock = Arc::new(TestClock { start: Instant::now(), passed_ms: AtomicU64::new(0) });
         let chain = Arc::new(Chain::default());
         let config = Config { hostname: "mx.a.test".to_owned(), ..Config::default() };

@@ -79,6 +79,25 @@ async fn unique_ids_stay_and_are_never_given_again() {
 }
 
 #[tokio::test]
+async fn unique_ids_outlive_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let test = Test::on_disk(folder.path()).await;
+        if said.is_empty() {
+            test.deliver(&[b"A: 1\r\n\r\n", b"A: 2\r\n\r\n"]).await;
+        }
+        let mut client = test.bob().await;
+        said.push(client.say("UIDL").await);
+        assert_eq!(client.say("RETR 2").await, "+OK 8 octets\r\nA: 2\r\n\r\n.\r\n");
+        client.say("QUIT").await;
+        test.house.store.close().await;
+    }
+    assert_eq!(said[0].lines().count(), 4);
+    assert_eq!(said[0], said[1]);
+}
+
+#[tokio::test]
 async fn many_messages_are_listed_page_by_page() {
     let test = Test::new().await;
     test.deliver(&[b"A: b\r\n\r\n".as_slice(); 2500]).await;
