@@ -6,9 +6,12 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod command;
+pub mod grammar;
+pub mod name;
 pub mod response;
 pub mod set;
 pub mod view;
 
 pub use command::{Body, Command, Tag};
+pub use grammar::{Input, ParseError, Reader};
 pub use set::SequenceSet;
