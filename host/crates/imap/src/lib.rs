@@ -8,10 +8,16 @@
 pub mod command;
 pub mod grammar;
 pub mod name;
+pub mod pattern;
 pub mod response;
+pub mod response_mailbox;
+pub mod response_status;
+pub mod session;
 pub mod set;
 pub mod view;
 
 pub use command::{Body, Command, Tag};
 pub use grammar::{Input, ParseError, Reader};
+pub use response_status::Refusal;
+pub use session::{Config, Event, Limits, Selection, Session};
 pub use set::SequenceSet;

@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 use maitred_mail::{Entry, Seq, Snapshot, Uid};
 
+use crate::command::Numbers;
+use crate::set::SequenceSet;
+
 pub use changes::{Change, Changes};
 
 /// Whether the client may learn now that messages are gone.
@@ -55,6 +58,20 @@ impl View {
         self.recent.iter().any(|range| range.contains(&uid.0))
     }
 
+    /// The keyword names of `now` when they are news; from here on they are known.
+    pub fn take_keywords(&mut self, now: &Snapshot) -> Option<Arc<Vec<Box<str>>>> {
+        if self.told.keyword_names == now.keyword_names {
+            return None;
+        }
+        Arc::make_mut(&mut self.told).keyword_names = Arc::clone(&now.keyword_names);
+        Some(Arc::clone(&now.keyword_names))
+    }
+
+    /// The UIDs that are recent here, ascending.
+    pub fn recent_uids(&self) -> &[Range<u32>] {
+        &self.recent
+    }
+
     /// How many messages of the view are recent.
     pub fn recent(&self) -> u32 {
         self.recent.iter().map(|range| rank(&self.told, range.end) - rank(&self.told, range.start)).sum()
@@ -67,11 +84,9 @@ impl View {
         u32::try_from(at + 1).ok().map(Seq)
     }
 
-    /// Goes on to the mailbox as it is now; the client has to be told these changes, in order. `recent` are the UIDs
-    /// claimed since.
-    pub fn sync(&mut self, now: Arc<Snapshot>, recent: Range<u32>, expunges: Expunges) -> Changes {
+    /// Goes on to the mailbox as it is now; the client has to be told these changes, in order.
+    pub fn sync(&mut self, now: Arc<Snapshot>, expunges: Expunges) -> Changes {
         let recent_before = self.recent();
-        self.claim(recent);
         if Arc::ptr_eq(&self.told, &now) {
             return Changes::none(&now);
         }
@@ -100,22 +115,24 @@ impl View {
         }
     }
 
-    /// The messages of these sequence numbers, given as first and last of each range in any order; those beyond the
-    /// end are left out.
-    pub fn by_seq(&self, ranges: impl IntoIterator<Item = (u32, u32)>) -> Messages {
-        let end = self.told.len().saturating_add(1);
-        let ranges = ranges.into_iter().map(|(first, last)| first.max(1)..last.saturating_add(1).min(end));
-        Messages::new(&self.told, ranges.collect())
+    /// The messages of a set. Numbers that no message has are passed over (RFC 3501 §6.4.8 wants that of UIDs).
+    pub fn messages(&self, numbers: Numbers, set: &SequenceSet) -> Messages {
+        let told = &self.told;
+        let seq = |uid| rank(told, uid).saturating_add(1);
+        let end = told.len().saturating_add(1);
+        let last = match numbers {
+            Numbers::Seq => told.len(),
+            Numbers::Uid => told.last_uid().map_or(0, |uid| uid.0),
+        };
+        let ranges = set.ranges(last).into_iter().map(|range| match numbers {
+            Numbers::Seq => *range.start()..range.end().saturating_add(1).min(end),
+            Numbers::Uid => seq(*range.start())..seq(range.end().saturating_add(1)),
+        });
+        Messages::new(told, ranges.collect())
     }
 
-    /// The messages of these UIDs; those not there are passed over (RFC 3501 §6.4.8).
-    pub fn by_uid(&self, ranges: impl IntoIterator<Item = (u32, u32)>) -> Messages {
-        let seq = |uid| rank(&self.told, uid).saturating_add(1);
-        let ranges = ranges.into_iter().map(|(first, last)| seq(first)..seq(last.saturating_add(1)));
-        Messages::new(&self.told, ranges.collect())
-    }
-
-    fn claim(&mut self, claimed: Range<u32>) {
+    /// These UIDs were claimed as recent.
+    pub fn claim(&mut self, claimed: Range<u32>) {
         if claimed.start >= claimed.end {
             return;
         }

@@ -80,7 +80,7 @@ proptest! {
                 _ => {
                     let expunges = if what == 8 { Expunges::Told } else { Expunges::Held };
                     let before = view.told().len();
-                    client.hear(view.sync(Arc::new(now.clone()), 0..0, expunges));
+                    client.hear(view.sync(Arc::new(now.clone()), expunges));
                     client.knows(&view);
                     if what == 8 {
                         prop_assert!(view.told().iter().eq(now.iter()));
@@ -90,24 +90,26 @@ proptest! {
                 }
             }
         }
-        client.hear(view.sync(Arc::new(now.clone()), 0..0, Expunges::Told));
+        client.hear(view.sync(Arc::new(now.clone()), Expunges::Told));
         client.knows(&view);
         prop_assert!(view.told().iter().eq(now.iter()));
     }
 
     #[test]
-    fn ranges_are_resolved_as_a_list_would(
-        uids in prop::collection::btree_set(1u32..3000, 0..1200),
-        ranges in prop::collection::vec((0u32..3100, 0u32..3100), 0..6),
+    fn sets_are_resolved_as_a_list_would(
+        uids in prop::collection::btree_set(1u32..3000, 1..1200),
+        elements in prop::collection::vec((1u32..3100, 1u32..3100), 1..6),
         page in 1usize..700,
     ) {
-        let ranges: Vec<_> = ranges.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
-        let is_in = |number: u32| ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
+        let text: Vec<_> = elements.iter().map(|(a, b)| format!("{a}:{b}")).collect();
+        let set = SequenceSet::parse(text.join(",").as_bytes(), 10).unwrap();
+        let is_in = |n: u32| elements.iter().any(|(a, b)| (*a.min(b)..=*a.max(b)).contains(&n));
         let view = View::new(Arc::new(snapshot(uids.iter().copied())), 0..0);
-        let numbered: Vec<_> = (1u32..).zip(uids.iter().copied()).collect();
-        for (mut messages, is_uid) in [(view.by_seq(ranges.clone()), false), (view.by_uid(ranges.clone()), true)] {
-            let expected: Vec<_> =
-                numbered.iter().copied().filter(|(seq, uid)| is_in(if is_uid { *uid } else { *seq })).collect();
+        for numbers in [Numbers::Seq, Numbers::Uid] {
+            let named = |seq: u32, uid: u32| is_in(if numbers == Numbers::Uid { uid } else { seq });
+            let all = (1u32..).zip(uids.iter().copied());
+            let expected: Vec<_> = all.filter(|(seq, uid)| named(*seq, *uid)).collect();
+            let mut messages = view.messages(numbers, &set);
             prop_assert_eq!(messages.len() as usize, expected.len());
             let mut found = Vec::new();
             while !messages.is_empty() {
@@ -121,6 +123,18 @@ proptest! {
 }
 
 #[test]
+fn a_star_is_the_last_message() {
+    let view = View::new(Arc::new(snapshot([3, 5, 9])), 0..0);
+    let uids = |numbers, set: &str| {
+        let set = SequenceSet::parse(set.as_bytes(), 10).unwrap();
+        view.messages(numbers, &set).uids().iter().map(|uid| uid.0).collect::<Vec<_>>()
+    };
+    assert_eq!(uids(Numbers::Uid, "100:*"), [9]);
+    assert_eq!(uids(Numbers::Uid, "4:*"), [5, 9]);
+    assert_eq!(uids(Numbers::Seq, "*,1"), [3, 9]);
+}
+
+#[test]
 fn changes_come_in_an_order_a_client_can_follow() {
     let mut now = snapshot(1..=4);
     let mut view = View::new(Arc::new(now.clone()), 3..5);
@@ -130,13 +144,14 @@ fn changes_come_in_an_order_a_client_can_follow() {
     now.update(Entry { flags: Flags::SEEN, ..entry(4) });
     now.push(entry(9));
     now.uid_next = Uid(10);
-    let changes: Vec<_> = view.sync(Arc::new(now.clone()), 5..10, Expunges::Told).collect();
+    view.claim(5..10);
+    let changes: Vec<_> = view.sync(Arc::new(now.clone()), Expunges::Told).collect();
     let seen = Entry { flags: Flags::SEEN, ..entry(4) };
     assert_eq!(
         changes,
         [Change::Expunge(Seq(1)), Change::Expunge(Seq(2)), Change::Flags(Seq(2), seen), Change::Exists(3),]
     );
-    assert_eq!(view.sync(Arc::new(now), 10..10, Expunges::Told).count(), 0);
+    assert_eq!(view.sync(Arc::new(now), Expunges::Told).count(), 0);
     assert!(view.is_recent(Uid(9)) && view.is_recent(Uid(4)) && !view.is_recent(Uid(2)));
 }
 
@@ -146,10 +161,10 @@ fn a_message_that_is_gone_keeps_its_number_while_expunges_are_held() {
     let mut view = View::new(Arc::new(now.clone()), 0..0);
     now.remove(Uid(2));
     now.push(entry(7));
-    let changes: Vec<_> = view.sync(Arc::new(now.clone()), 0..0, Expunges::Held).collect();
+    let changes: Vec<_> = view.sync(Arc::new(now.clone()), Expunges::Held).collect();
     assert_eq!(changes, [Change::Exists(4)]);
     assert_eq!(view.told().seq(Uid(2)), Some(Seq(2)));
-    let changes: Vec<_> = view.sync(Arc::new(now), 0..0, Expunges::Told).collect();
+    let changes: Vec<_> = view.sync(Arc::new(now), Expunges::Told).collect();
     assert_eq!(changes, [Change::Expunge(Seq(2))]);
 }
 
@@ -160,7 +175,7 @@ fn untouched_chunks_stay_shared() {
     now.update(Entry { flags: Flags::SEEN, ..entry(1) });
     now.remove(Uid(2));
     let before = now.clone();
-    view.sync(Arc::new(now), 0..0, Expunges::Held);
+    view.sync(Arc::new(now), Expunges::Held);
     let shared = view.told().chunks().iter().zip(before.chunks()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
     assert_eq!((shared, before.chunks().len()), (3, 4));
 }

@@ -1,0 +1,14 @@
+//! LOGOUT: RFC 3501 §3.4, §6.1.3.
+
+use super::Session;
+use super::state::{Place, State};
+use crate::command::Tag;
+use crate::response_status::{self as status, Bye, Completion};
+
+impl Session {
+    pub(super) fn log_out(&mut self, tag: &Tag, _: Place) -> State {
+        status::bye(&mut self.out, Bye::Logout);
+        Completion::ok("LOGOUT done").print(tag, &mut self.out);
+        State::Closing
+    }
+}
