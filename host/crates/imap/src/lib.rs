@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod command;
+pub mod fetch;
 pub mod grammar;
 pub mod name;
 pub mod pattern;

@@ -13,14 +13,14 @@ pub enum Input {
     /// A command. Behind [`Body::Append`] nothing is read until [`Reader::accept_message`] or
     /// [`Reader::refuse_message`].
     Command(Command),
-    /// No command: answer BAD or NO (`response::Writer::refused`). What belongs to it has been read away.
+    /// No command: answer BAD or NO ([`crate::response::refused`]). What belongs to it has been read away.
     Bad {
         /// Its tag, if it has one.
         tag: Option<Tag>,
         /// What is wrong.
         error: ParseError,
     },
-    /// The client waits for a continuation before it sends a literal: send one and read on.
+    /// The client waits for a continuation before it sends a literal: send [`crate::response::go_ahead`] and read on.
     Consent,
     /// The line asked for by [`Reader::expect_line`], without its CRLF. [`ParseError::LineTooLong`] and
     /// [`ParseError::Octets`] come as [`Input::Bad`] without tag.
@@ -111,6 +111,11 @@ impl Reader {
             is_bare: false,
             ready: Input::None,
         }
+    }
+
+    /// Other limits from the next command on (after login, say). Only between commands.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Takes octets up to and including the end of one command, line or piece of a message; answers how many. Takes
@@ -241,11 +246,14 @@ impl Reader {
             State::Line => self.limits.line_octets_max,
             _ => self.limits.command_octets_max,
         };
-        if self.refusal.is_none() && self.held.len() - self.literal_octets + run.len() > octets_max {
+        let mut run = run;
+        let room = octets_max.saturating_sub(self.held.len() - self.literal_octets);
+        if self.refusal.is_none() && run.len() > room {
             // The tag may be in this very piece.
-            let room = octets_max.saturating_sub(self.held.len() - self.literal_octets);
-            self.held.extend_from_slice(run.get(..room).unwrap_or_default());
+            let (fitting, rest) = run.split_at_checked(room).unwrap_or((run, &[]));
+            self.held.extend_from_slice(fitting);
             self.refuse(ParseError::LineTooLong);
+            run = rest;
         }
         if self.refusal.is_some() {
             self.count_drained(len(run.len()));
