@@ -13,6 +13,7 @@ pub mod pattern;
 pub mod response;
 pub mod response_mailbox;
 pub mod response_status;
+pub mod search;
 pub mod session;
 pub mod set;
 pub mod view;
