@@ -11,7 +11,6 @@ pub mod grammar;
 pub mod name;
 pub mod pattern;
 pub mod response;
-pub mod response_mailbox;
 pub mod response_status;
 pub mod search;
 pub mod session;

@@ -9,8 +9,7 @@ use maitred_mail::mailbox::KEYWORDS_MAX;
 use maitred_mail::{Entry, Flags, Seq, Uid, UidValidity};
 
 use crate::command::{Numbers, Tag};
-use crate::grammar::ParseError;
-use crate::response::print_number;
+use crate::response::{flag_list, print_number};
 use crate::set::print_numbers;
 use crate::view::{Change, Changes, View};
 
@@ -214,19 +213,6 @@ pub(crate) fn challenge(out: &mut Vec<u8>, base64: &str) {
     let _ = write!(out, "+ {base64}\r\n");
 }
 
-/// What is no command, and why (RFC 3501 §7.1.3).
-pub(crate) fn not_understood(out: &mut Vec<u8>, tag: Option<&Tag>, error: &ParseError) {
-    out.extend_from_slice(tag.map_or("*", Tag::as_str).as_bytes());
-    match error {
-        ParseError::Charset => {
-            print_words(out, "NO", Refusal::BadCharset.code(), Refusal::BadCharset.text());
-        }
-        ParseError::LiteralTooBig => print_words(out, "NO", Some("TOOBIG"), "Literal is too big"),
-        ParseError::Name => print_words(out, "NO", Some("CANNOT"), "Bad mailbox name"),
-        error => print_words(out, "BAD", None, &error.to_string()),
-    }
-}
-
 /// RFC 2177 §3.
 pub(crate) fn idling(out: &mut Vec<u8>) {
     out.extend_from_slice(b"+ idling\r\n");
@@ -274,35 +260,6 @@ pub(crate) fn flags(out: &mut Vec<u8>, keywords: &[Box<str>], is_writable: bool)
     untagged_ok(out, &format!("PERMANENTFLAGS ({permanent})"), "Flags that last");
 }
 
-/// A message's flags as `(…)`.
-pub fn flag_list(out: &mut Vec<u8>, entry: &Entry, keywords: &[Box<str>], is_recent: bool) {
-    out.push(b'(');
-    let start = out.len();
-    let word = |out: &mut Vec<u8>, word: &str| {
-        if out.len() > start {
-            out.push(b' ');
-        }
-        out.extend_from_slice(word.as_bytes());
-    };
-    for (flag, name) in Flags::ALL {
-        if entry.flags.has(flag) {
-            word(out, name);
-        }
-    }
-    if is_recent {
-        word(out, "\\Recent");
-    }
-    let mut bits = entry.keywords.0;
-    while bits != 0 {
-        let at = bits.trailing_zeros();
-        bits &= bits - 1;
-        if let Some(name) = keywords.get(at as usize) {
-            word(out, name);
-        }
-    }
-    out.push(b')');
-}
-
 /// FETCH with the flags of a message, and its UID where the command counts in UIDs.
 pub(crate) fn flags_of(
     out: &mut Vec<u8>,
@@ -321,7 +278,7 @@ pub(crate) fn flags_of(
         out.push(b' ');
     }
     out.extend_from_slice(b"FLAGS ");
-    flag_list(out, entry, keywords, is_recent);
+    flag_list(entry, keywords, is_recent, out);
     out.extend_from_slice(b")\r\n");
 }
 

@@ -27,6 +27,7 @@ use maitred_wire::{Engine, OverTls, Step, Ticket};
 
 use crate::command::{Command, Tag};
 use crate::grammar::{Input, ParseError, Reader};
+use crate::response;
 use crate::response_status::{self as status, Bye, Completion, Refusal};
 use crate::view::View;
 
@@ -108,11 +109,6 @@ impl Session {
     /// Who logged in.
     pub fn login(&self) -> Option<&Authenticated> {
         self.login.as_deref()
-    }
-
-    /// True between IDLE and DONE: changes can be told at once.
-    pub fn is_idling(&self) -> bool {
-        matches!(self.state, State::Idling(_))
     }
 
     /// The command is done.
@@ -214,6 +210,20 @@ impl Session {
                 self.state = State::Paging(Box::new(question));
             }
             _ => self.break_off(question),
+        }
+    }
+
+    /// The last page, before the answer that ends the command.
+    pub fn print(&mut self, octets: &[u8]) {
+        if let State::Asked(..) = self.state {
+            self.out.extend_from_slice(octets);
+        }
+    }
+
+    /// Octets that were announced cannot be had: nothing that could be said would be understood.
+    pub fn abort(&mut self, ticket: Ticket) {
+        if self.take_question(&ticket).is_some() {
+            self.state = State::Closing;
         }
     }
 
@@ -407,13 +417,16 @@ impl Session {
     fn read(&mut self) -> bool {
         match self.reader.next() {
             Input::None => return false,
-            Input::Consent => status::challenge(&mut self.out, ""),
+            Input::Consent => response::go_ahead(&mut self.out),
             Input::Line(line) => self.take_line(&line),
             Input::Message(octets) => self.take_message(octets),
             Input::MessageEnd => self.end_message(),
             Input::Command(command) => self.take_command(command),
             Input::Bad { tag, error } => self.take_bad(tag.as_ref(), &error),
-            Input::Endless => self.end(Bye::TooManyErrors),
+            Input::Endless => {
+                response::endless(&mut self.out);
+                self.state = State::Closing;
+            }
         }
         true
     }
@@ -422,16 +435,17 @@ impl Session {
     fn take_bad(&mut self, tag: Option<&Tag>, error: &ParseError) {
         match std::mem::replace(&mut self.state, State::Closing) {
             State::Authenticating(running) => {
-                status::not_understood(&mut self.out, Some(&running.tag), error);
+                response::refused(Some(&running.tag), error, &mut self.out);
                 self.state = State::Ready(Place::NotAuthenticated);
             }
             State::Idling(idling) => {
-                status::not_understood(&mut self.out, Some(&idling.tag), error);
+                self.event = Some(Event::IdleEnded);
+                response::refused(Some(&idling.tag), error, &mut self.out);
                 self.state = State::Ready(idling.place);
             }
             state => {
                 self.state = state;
-                status::not_understood(&mut self.out, tag, error);
+                response::refused(tag, error, &mut self.out);
                 self.abandon_message();
             }
         }

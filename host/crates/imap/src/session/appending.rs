@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::state::{About, Place, Question, State};
 use super::{Event, Session};
 use crate::command::{Append, Tag};
-use crate::response_status::{self as status, Completion};
+use crate::response;
+use crate::response_status::Completion;
 
 impl Session {
     pub(super) fn start_append(&mut self, tag: Tag, append: Append, place: Place) -> State {
@@ -19,7 +20,7 @@ impl Session {
     pub(super) fn accept_append(&mut self, is_synchronizing: bool) {
         self.reader.accept_message();
         if is_synchronizing {
-            status::challenge(&mut self.out, "");
+            response::go_ahead(&mut self.out);
         }
     }
 

@@ -110,6 +110,8 @@ pub enum Event {
         ticket: Ticket,
         /// Of which messages.
         messages: Messages,
+        /// How the command counts.
+        numbers: Numbers,
         /// UIDs that are recent in this session, for FLAGS.
         recent: Vec<Range<u32>>,
         /// What is asked.
@@ -168,6 +170,8 @@ pub enum Event {
         /// UID EXPUNGE: of these only.
         uids: Option<Vec<Uid>>,
     },
-    /// IDLE began: [`super::Session::update`] now and whenever the mailbox changes, until the next event.
+    /// IDLE began: [`super::Session::update`] now and whenever the mailbox changes.
     Idle,
+    /// IDLE is over: what changes is told with the commands to come.
+    IdleEnded,
 }

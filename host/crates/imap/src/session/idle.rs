@@ -33,6 +33,7 @@ impl Session {
 
     /// What ends it; anything but DONE is an error, and ends it too (RFC 2177 §3 allows nothing else).
     pub(super) fn end_idle(&mut self, idling: Idling, line: &[u8]) -> State {
+        self.event = Some(Event::IdleEnded);
         if line.eq_ignore_ascii_case(b"DONE") {
             return self.complete(&idling.tag, idling.place, &Completion::ok("IDLE done"));
         }

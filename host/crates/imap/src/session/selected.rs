@@ -106,6 +106,7 @@ impl Session {
         self.ask(tag, Place::Selected(selected), about, |ticket| Event::Fetch {
             ticket,
             messages,
+            numbers,
             recent,
             items,
             may_set_seen,
