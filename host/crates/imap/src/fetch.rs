@@ -44,7 +44,6 @@ use maitred_mail::{Entry, Seq, Timestamp};
 
 use crate::command::{FetchItem, Section, SectionText};
 use crate::response::{self, literal_head, print_number};
-use crate::response_status::flag_list;
 use section::Content;
 
 /// Octets of a header section in which HEADER.FIELDS looks for fields: 1 MiB, as far as structures are read too.
@@ -269,7 +268,7 @@ impl Item {
 
 fn print_flags(facts: &MessageFacts<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"FLAGS ");
-    flag_list(out, &facts.entry, facts.keyword_names, facts.is_recent);
+    response::flag_list(&facts.entry, facts.keyword_names, facts.is_recent, out);
 }
 
 fn print_content(

@@ -3,12 +3,15 @@
 //! Invariants: what is printed is 7-bit but for the content of literals; a quoted string has neither CR nor LF nor NUL.
 
 mod fetch;
+mod listing;
 
 use crate::command::Tag;
 use crate::grammar::ParseError;
 use crate::name;
 
+pub use fetch::flag_list;
 pub(crate) use fetch::{body_structure, envelope, internal_date};
+pub use listing::{Attribute, Listed, StatusFacts, list, search_begin, search_end, search_number, status};
 
 /// Quoted strings longer than this go as literals: some clients have a limit for lines.
 const QUOTED_OCTETS_MAX: usize = 4096;

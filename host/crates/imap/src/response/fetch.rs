@@ -1,9 +1,9 @@
 //! What FETCH shows of a structure: RFC 3501 §7.4.2.
 
-use maitred_mail::Timestamp;
 use maitred_mail::header::ListedAddress;
 use maitred_mail::mime::{Content, ContentFields, EnvelopeFields, Parameter, Part};
 use maitred_mail::time::Civil;
+use maitred_mail::{Entry, Flags, Timestamp};
 
 use super::{nstring, print_number, string};
 
@@ -34,6 +34,36 @@ fn two_digits(number: u64, out: &mut Vec<u8>) {
         out.push(b'0');
     }
     print_number(number, out);
+}
+
+/// A message's flags as `(…)`.
+pub fn flag_list(entry: &Entry, keyword_names: &[Box<str>], is_recent: bool, out: &mut Vec<u8>) {
+    out.push(b'(');
+    let begin = out.len();
+    for (flag, name) in Flags::ALL {
+        if entry.flags.has(flag) {
+            flag_name(name, begin, out);
+        }
+    }
+    if is_recent {
+        flag_name("\\Recent", begin, out);
+    }
+    let mut bits = entry.keywords.0;
+    while bits != 0 {
+        let at = bits.trailing_zeros() as usize;
+        bits &= bits - 1;
+        if let Some(name) = keyword_names.get(at) {
+            flag_name(name, begin, out);
+        }
+    }
+    out.push(b')');
+}
+
+fn flag_name(name: &str, begin: usize, out: &mut Vec<u8>) {
+    if out.len() > begin {
+        out.push(b' ');
+    }
+    out.extend_from_slice(name.as_bytes());
 }
 
 /// ENVELOPE's value.
