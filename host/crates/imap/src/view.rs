@@ -115,6 +115,11 @@ impl View {
         }
     }
 
+    /// Every message.
+    pub fn all(&self) -> Messages {
+        Messages::new(&self.told, vec![1..self.told.len().saturating_add(1)])
+    }
+
     /// The messages of a set. Numbers that no message has are passed over (RFC 3501 §6.4.8 wants that of UIDs).
     pub fn messages(&self, numbers: Numbers, set: &SequenceSet) -> Messages {
         let told = &self.told;

@@ -9,8 +9,10 @@
 
 mod append;
 mod change;
+mod content;
 mod fetch;
 mod mailboxes;
+mod search;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::login::LoginError;
 
 use append::Appending;
 use fetch::Fetching;
+use search::Searching;
 
 /// Answers one session.
 pub struct Imap {
@@ -54,9 +57,13 @@ struct Open {
 enum Running {
     Append(Box<Appending>),
     Fetch(Box<Fetching>),
+    Search(Box<Searching>),
     /// The last page was said.
     Said,
 }
+
+/// Octets of a content that are read at once.
+const PIECE_OCTETS: usize = 65_536;
 
 impl Imap {
     /// A session that has just been accepted, by its number, with this peer.
@@ -191,6 +198,7 @@ impl Imap {
     async fn more(&mut self, session: &mut Session, ticket: Ticket) {
         match self.running.take() {
             Some(Running::Fetch(fetching)) => self.go_on_fetching(session, ticket, fetching).await,
+            Some(Running::Search(searching)) => self.go_on_searching(session, ticket, searching).await,
             Some(Running::Said) => self.done(session, ticket),
             Some(Running::Append(_)) | None => self.refuse(session, ticket, Refusal::Broken),
         }
@@ -251,7 +259,10 @@ impl Handler<Session> for Imap {
             Event::Store { ticket, mailbox, uids, operation } => {
                 self.store(session, ticket, mailbox, uids, operation).await;
             }
-            Event::Search { ticket, .. } => self.refuse(session, ticket, Refusal::Unavailable),
+            Event::Search { ticket, told, recent, key, numbers } => {
+                let searching = Searching::new(told, recent, &key, numbers);
+                self.go_on_searching(session, ticket, Box::new(searching)).await;
+            }
             Event::Copy { ticket, from, uids, to, is_move } => {
                 self.copy(session, ticket, from, uids, &to, is_move).await;
             }

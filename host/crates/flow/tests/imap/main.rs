@@ -6,3 +6,4 @@ mod changes;
 mod fetch;
 mod house;
 mod mailboxes;
+mod search;

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::vec;
 
+use bytes::Bytes;
 use maitred_imap::command::{FetchItem, Numbers};
 use maitred_imap::fetch::{MessageFacts, Plan, Progress, Step};
 use maitred_imap::view::Messages;
 use maitred_imap::{Refusal, Session};
-use maitred_mail::mime::{Limits, StructureBuilder};
 use maitred_mail::{Body, Entry, Flags, MailboxId, Seq, Timestamp, Uid};
 use maitred_store::{Changed, FlagChange, FlagOp, Intent, MessageRecord, Urgency};
 use maitred_wire::Ticket;
@@ -61,8 +61,6 @@ enum Stop {
 /// Messages whose records are read at once: more where nothing else is read of them.
 const PAGE_OF_RECORDS: usize = 512;
 const PAGE_OF_CONTENTS: usize = 64;
-/// Octets of a content that are read at once.
-const PIECE_OCTETS: usize = 65_536;
 
 impl Fetching {
     pub(super) fn new(
@@ -214,7 +212,9 @@ impl Imap {
         let begun = match fetching.plan.begin(&facts, out) {
             Ok(progress) => Ok(progress),
             Err(_) => {
-                self.read_structure(&mut wanted).await?;
+                let Some(record) = &mut wanted.record else { return Err(Stop::Broken) };
+                let structure = self.structure(record).await.map_err(Stop::Refused)?;
+                record.summary = structure.encode().into();
                 fetching.plan.begin(&facts_of(&wanted, &fetching.messages, &fetching.recent), out)
             }
         };
@@ -230,27 +230,6 @@ impl Imap {
         Ok(())
     }
 
-    /// What was stored about a message says nothing, or nothing that this version knows: its content says it.
-    async fn read_structure(&self, wanted: &mut Wanted) -> Result<(), Stop> {
-        let Some(record) = &mut wanted.record else { return Err(Stop::Refused(Refusal::Broken)) };
-        let content = self.house.store.body(&record.body);
-        let mut builder = StructureBuilder::new(Limits::default());
-        let mut at = 0;
-        while at < content.octets() {
-            let piece = content.read(at, PIECE_OCTETS).await.map_err(|error| {
-                tracing::error!(session = self.session, protocol = "imap", %error, "content not read");
-                Stop::Refused(Refusal::Unavailable)
-            })?;
-            if piece.is_empty() {
-                break;
-            }
-            builder.push(&piece);
-            at += piece.len() as u64;
-        }
-        record.summary = builder.finish().encode().into();
-        Ok(())
-    }
-
     /// Some more of a message with content.
     async fn go_on_printing(
         &self,
@@ -261,7 +240,7 @@ impl Imap {
         let Some(current) = &mut fetching.current else { return Ok(()) };
         if current.left.start < current.left.end {
             let left = usize::try_from(current.left.end - current.left.start).unwrap_or(usize::MAX);
-            let octets = self.read(current, current.left.start, left.min(octets_max)).await?;
+            let octets = self.read_announced(current, current.left.start, left.min(octets_max)).await?;
             current.left.start += octets.len() as u64;
             out.extend_from_slice(&octets);
             return Ok(());
@@ -272,8 +251,8 @@ impl Imap {
             Step::Fields(range) => {
                 let octets = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
                 let section = match octets {
-                    0 => bytes::Bytes::new(),
-                    _ => self.read(current, range.start, octets).await?,
+                    0 => Bytes::new(),
+                    _ => self.read_announced(current, range.start, octets).await?,
                 };
                 fetching.plan.fields(&mut current.progress, &section, out);
             }
@@ -282,20 +261,15 @@ impl Imap {
         Ok(())
     }
 
-    /// Reads some of a content that is there: nothing is an error.
-    async fn read(&self, current: &Current, offset: u64, max: usize) -> Result<bytes::Bytes, Stop> {
-        let uid = current.wanted.entry.uid.0;
-        match current.content.read(offset, max).await {
-            Ok(octets) if !octets.is_empty() => Ok(octets),
-            Ok(_) => {
-                tracing::error!(session = self.session, protocol = "imap", uid, "content is too short");
-                Err(Stop::Broken)
-            }
-            Err(error) => {
-                tracing::error!(session = self.session, protocol = "imap", uid, %error, "content not read");
-                Err(Stop::Broken)
-            }
+    /// Reads some of a content that the client waits for: nothing is an error.
+    async fn read_announced(&self, current: &Current, offset: u64, max: usize) -> Result<Bytes, Stop> {
+        let octets = self.read(&*current.content, offset, max).await.map_err(|_| Stop::Broken)?;
+        if octets.is_empty() {
+            let uid = current.wanted.entry.uid.0;
+            tracing::error!(session = self.session, protocol = "imap", uid, "content is too short");
+            return Err(Stop::Broken);
         }
+        Ok(octets)
     }
 }
 
