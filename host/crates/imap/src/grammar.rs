@@ -36,6 +36,8 @@ pub struct Limits {
     pub nesting_max: usize,
     /// Search keys, fetch items, header fields, flags, patterns and the like of a command together, 5000: BAD.
     pub elements_max: usize,
+    /// BODY, HEADER and TEXT keys of one SEARCH, 200, since each costs a look at every octet: BAD.
+    pub texts_max: usize,
     /// Numbers and ranges in a set, 32768, which is as many as fit into a line: BAD.
     pub set_elements_max: usize,
 }
@@ -51,6 +53,7 @@ impl Default for Limits {
             drain_octets_max: 64 << 20,
             nesting_max: 50,
             elements_max: 5_000,
+            texts_max: 200,
             set_elements_max: 32_768,
         }
     }

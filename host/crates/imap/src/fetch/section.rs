@@ -16,17 +16,26 @@ pub(super) struct Content {
     section: Section,
     partial: Option<Partial>,
     sets_seen: bool,
+    /// The names of HEADER.FIELDS in lower case, sorted: there may be thousands, and as many fields.
+    names: Vec<Box<[u8]>>,
 }
 
 impl Content {
     pub(super) fn new(section: Section, partial: Option<Partial>, sets_seen: bool) -> Self {
         let label = label(&section, partial).into();
-        Self { label, section, partial, sets_seen }
+        let mut names: Vec<Box<[u8]>> = match &section.text {
+            SectionText::HeaderFields { names, .. } => {
+                names.iter().map(|name| name.to_ascii_lowercase().into_bytes().into()).collect()
+            }
+            _ => Vec::new(),
+        };
+        names.sort_unstable();
+        Self { label, section, partial, sets_seen, names }
     }
 
     /// By one of its older names, given with a space behind.
     pub(super) fn named(name: &str, section: Section, sets_seen: bool) -> Self {
-        Self { label: name.as_bytes().into(), section, partial: None, sets_seen }
+        Self { label: name.as_bytes().into(), section, partial: None, sets_seen, names: Vec::new() }
     }
 
     pub(super) fn label(&self) -> &[u8] {
@@ -63,12 +72,17 @@ impl Content {
         start..start.saturating_add(partial.octets.into()).min(range.end)
     }
 
+    fn has_name(&self, name: &[u8]) -> bool {
+        let lower = || name.iter().map(u8::to_ascii_lowercase);
+        self.names.binary_search_by(|known| known.iter().copied().cmp(lower())).is_ok()
+    }
+
     /// Prints those fields of the header section that are wanted, with the line that ends it.
     pub(super) fn print_fields(&self, section: &[u8], is_cut: bool, out: &mut Vec<u8>) {
-        let SectionText::HeaderFields { is_not, names } = &self.section.text else { return };
+        let SectionText::HeaderFields { is_not, .. } = &self.section.text else { return };
         let begin = out.len();
         for field in Fields::new(section) {
-            if names.iter().any(|name| field.is(name)) != *is_not {
+            if self.has_name(field.name) != *is_not {
                 out.extend_from_slice(section.get(field.range).unwrap_or_default());
             }
         }

@@ -14,6 +14,7 @@ pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     pub(super) limits: &'a Limits,
     elements_left: usize,
+    texts_left: usize,
 }
 
 /// `{octets}` or `{octets+}` (RFC 7888).
@@ -43,12 +44,18 @@ impl LiteralHead {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(rest: &'a [u8], limits: &'a Limits) -> Self {
-        Self { rest, limits, elements_left: limits.elements_max }
+        Self { rest, limits, elements_left: limits.elements_max, texts_left: limits.texts_max }
     }
 
     /// One more of what a command can have many of.
     pub(super) fn count(&mut self, what: &'static str) -> Parsed<()> {
         self.elements_left = self.elements_left.checked_sub(1).ok_or(ParseError::Limit(what))?;
+        Ok(())
+    }
+
+    /// One more text that is searched for in contents.
+    pub(super) fn count_text(&mut self) -> Parsed<()> {
+        self.texts_left = self.texts_left.checked_sub(1).ok_or(ParseError::Limit("texts"))?;
         Ok(())
     }
 

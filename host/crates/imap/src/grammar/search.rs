@@ -105,6 +105,9 @@ fn key_with_argument(cursor: &mut Cursor<'_>, word: &[u8], depth: usize) -> Pars
         b"TO" => SearchKey::To,
         _ => return other_key(cursor, word, depth),
     };
+    if matches!(word, b"BODY" | b"TEXT") {
+        cursor.count_text()?;
+    }
     let text = text(cursor)?;
     // Every text contains the empty one.
     Ok(if text.is_empty() { SearchKey::And(Vec::new()) } else { text_key(text) })
@@ -115,6 +118,7 @@ fn other_key(cursor: &mut Cursor<'_>, word: &[u8], depth: usize) -> Parsed<Searc
     Ok(match word {
         b"BEFORE" => SearchKey::Before(day(cursor)?),
         b"HEADER" => {
+            cursor.count_text()?;
             cursor.space("a field name")?;
             let name = cursor.text("a field name")?;
             SearchKey::Header { name, text: text(cursor)? }

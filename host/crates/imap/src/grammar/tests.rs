@@ -253,6 +253,8 @@ fn search_keys_of_rfc_3501_section_6_4_4_are_read() {
     assert!(body(&deep(50)).is_ok() && body(&format!("SEARCH {}SEEN", "NOT ".repeat(50))).is_ok());
     assert!(matches!(body(&deep(51)), Err(ParseError::Limit(_))));
     assert!(matches!(body(&format!("SEARCH {}", "1 ".repeat(5001))), Err(ParseError::Limit(_))));
+    assert!(matches!(body(&format!("SEARCH {}", "BODY x ".repeat(201))), Err(ParseError::Limit("texts"))));
+    assert!(body(&format!("SEARCH {}", "FROM x ".repeat(201))).is_ok());
 }
 
 #[test]
@@ -325,6 +327,7 @@ fn small() -> Limits {
         drain_octets_max: 200,
         nesting_max: 3,
         elements_max: 5,
+        texts_max: 2,
         set_elements_max: 3,
     }
 }
