@@ -117,7 +117,8 @@ impl View {
 
     /// Every message.
     pub fn all(&self) -> Messages {
-        Messages::new(&self.told, vec![1..self.told.len().saturating_add(1)])
+        let all = 1..self.told.len().saturating_add(1);
+        Messages::new(&self.told, std::iter::once(all).collect())
     }
 
     /// The messages of a set. Numbers that no message has are passed over (RFC 3501 §6.4.8 wants that of UIDs).
