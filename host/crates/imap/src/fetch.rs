@@ -6,7 +6,7 @@
 //! structure is decoded only where an item needs it. Driven by `flow::read`.
 //!
 //! ```
-//! # use maitred_imap::{Reader, Input, Body, fetch::{MessageFacts, Plan, Step}};
+//! # use maitred_imap::{Reader, Input, Body, response, fetch::{MessageFacts, Plan, Step}};
 //! # use maitred_mail::{Entry, Timestamp, Flags, Keywords, ModSeq, Seq, Uid};
 //! # let mut reader = Reader::new(Default::default());
 //! # reader.input(b"a UID FETCH 5 BODY[]\r\n");
@@ -24,7 +24,7 @@
 //! loop {
 //!     let octets = |range: std::ops::Range<u64>| &content[range.start as usize..range.end as usize];
 //!     match plan.step(&mut progress, &facts, &mut out) {
-//!         Step::Content(range) => out.extend_from_slice(octets(range)),
+//!         Step::Content(range) => response::literal_content(octets(range), &mut out),
 //!         Step::Fields(range) => plan.fields(&mut progress, octets(range), &mut out),
 //!         Step::Done => break,
 //!     }
@@ -73,8 +73,8 @@ pub struct MessageFacts<'a> {
 /// What [`Plan::step`] wants next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// These octets of the content go to the client behind what is printed, as they are. Their number is announced:
-    /// when they cannot be read, the connection has to be closed. Never empty.
+    /// These octets of the content go to the client behind what is printed, as [`response::literal_content`]. Their number
+    /// is announced: when they cannot be read, the connection has to be closed. Never empty.
     Content(Range<u64>),
     /// [`Plan::fields`] wants these octets of the content, at most [`FIELDS_OCTETS_MAX`]. Nothing is announced yet.
     Fields(Range<u64>),

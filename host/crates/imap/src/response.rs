@@ -81,6 +81,17 @@ pub(crate) fn literal_head(octets: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\r\n");
 }
 
+/// Appends content of a literal. RFC 3501 §9, `CHAR8`: no literal has NUL; it is shown as 0x80, which Dovecot does too, so
+/// that lengths and offsets hold.
+pub fn literal_content(octets: &[u8], out: &mut Vec<u8>) {
+    let begin = out.len();
+    out.extend_from_slice(octets);
+    if memchr::memchr(0, octets).is_some() {
+        let nuls = out.iter_mut().skip(begin).filter(|octet| **octet == 0);
+        nuls.for_each(|octet| *octet = 0x80);
+    }
+}
+
 /// Appends a string: quoted where that is possible, else a literal. NUL, which neither can have, is left out.
 pub fn string(octets: &[u8], out: &mut Vec<u8>) {
     let mut is_plain = octets.len() <= QUOTED_OCTETS_MAX;

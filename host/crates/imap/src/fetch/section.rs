@@ -6,7 +6,7 @@ use maitred_mail::header::Fields;
 use maitred_mail::mime::{Part, Structure};
 
 use crate::command::{Partial, Section, SectionText};
-use crate::response::{astring, literal_head, print_number};
+use crate::response::{astring, literal_content, literal_head, print_number};
 
 /// An item that shows octets of the content.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Content {
         let begin = out.len();
         for field in Fields::new(section) {
             if self.has_name(field.name) != *is_not {
-                out.extend_from_slice(section.get(field.range).unwrap_or_default());
+                literal_content(section.get(field.range).unwrap_or_default(), out);
             }
         }
         // RFC 3501 §6.4.5: the blank line is there when the message has one.

@@ -45,7 +45,7 @@ fn fetched(facts: &MessageFacts<'_>, message: &[u8], text: &str) -> String {
     loop {
         let octets = |range: Range<u64>| &message[range.start as usize..range.end as usize];
         match plan.step(&mut progress, facts, &mut out) {
-            Step::Content(range) => out.extend_from_slice(octets(range)),
+            Step::Content(range) => response::literal_content(octets(range), &mut out),
             Step::Fields(range) => plan.fields(&mut progress, octets(range), &mut out),
             Step::Done => break,
         }
@@ -183,6 +183,12 @@ fn a_message_without_body_has_no_blank_line() {
     assert_eq!(fetch("A: b\r\n", "(BODY[TEXT] BODY[1])"), "BODY[TEXT] \"\" BODY[1] \"\"");
     assert_eq!(fetch("\r\nx", "BODY[HEADER.FIELDS (A)]"), "BODY[HEADER.FIELDS (A)] {2}\r\n\r\n");
     assert_eq!(fetch("", "(BODY[] BODY[HEADER])"), "BODY[] \"\" BODY[HEADER] \"\"");
+}
+
+#[test]
+fn no_literal_has_nul() {
+    let shown = fetch("A: \0b\r\n\r\nc\0d", "(ENVELOPE BODY[HEADER.FIELDS (A)] BODY[TEXT])");
+    assert!(shown.ends_with("BODY[HEADER.FIELDS (A)] {9}\r\nA: ?b\r\n\r\n BODY[TEXT] {3}\r\nc?d"), "{shown}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::vec;
 use bytes::Bytes;
 use maitred_imap::command::{FetchItem, Numbers};
 use maitred_imap::fetch::{MessageFacts, Plan, Progress, Step};
+use maitred_imap::response;
 use maitred_imap::view::Messages;
 use maitred_imap::{Refusal, Session};
 use maitred_mail::{Body, Entry, Flags, MailboxId, Seq, Timestamp, Uid};
@@ -242,7 +243,7 @@ impl Imap {
             let left = usize::try_from(current.left.end - current.left.start).unwrap_or(usize::MAX);
             let octets = self.read_announced(current, current.left.start, left.min(octets_max)).await?;
             current.left.start += octets.len() as u64;
-            out.extend_from_slice(&octets);
+            response::literal_content(&octets, out);
             return Ok(());
         }
         let facts = facts_of(&current.wanted, &fetching.messages, &fetching.recent);
