@@ -11,7 +11,6 @@ pub mod grammar;
 pub mod name;
 pub mod pattern;
 pub mod response;
-pub mod response_status;
 pub mod search;
 pub mod session;
 pub mod set;
@@ -19,6 +18,6 @@ pub mod view;
 
 pub use command::{Body, Command, Tag};
 pub use grammar::{Input, ParseError, Reader};
-pub use response_status::Refusal;
+pub use response::Refusal;
 pub use session::{Config, Event, Limits, Selection, Session};
 pub use set::SequenceSet;

@@ -28,7 +28,7 @@ use maitred_wire::{Engine, OverTls, Step, Ticket};
 use crate::command::{Command, Tag};
 use crate::grammar::{Input, ParseError, Reader};
 use crate::response;
-use crate::response_status::{self as status, Bye, Completion, Refusal};
+use crate::response::status::{self as status, Bye, Completion, Refusal};
 use crate::view::View;
 
 pub use config::{Config, Limits};
@@ -152,6 +152,8 @@ impl Session {
             return self.break_off(question);
         }
         self.login = Some(Box::new(login));
+        self.deadline = None;
+        self.errors = 0;
         // Nothing is held of the next command before this one is answered.
         self.reader = Reader::new(self.config.limits.grammar.clone());
         let capabilities = self.capabilities(&Place::Authenticated);
@@ -488,6 +490,10 @@ impl Session {
     }
 
     fn ask(&mut self, tag: Tag, place: Place, about: About, event: impl FnOnce(Ticket) -> Event) -> State {
+        // Who works is forgiven: sessions last for weeks.
+        if !matches!(place, Place::NotAuthenticated) {
+            self.errors = 0;
+        }
         let ticket = self.ticket();
         self.event = Some(event(ticket));
         State::Asked(self.tickets, Box::new(Question { tag, place, about }))
@@ -505,7 +511,10 @@ impl Session {
     fn take_question(&mut self, ticket: &Ticket) -> Option<Question> {
         match std::mem::replace(&mut self.state, State::Closing) {
             State::Asked(number, question) if number == ticket.number() => {
-                self.deadline = None;
+                // The time for the login goes on over wrong passwords.
+                if !matches!(question.place, Place::NotAuthenticated) {
+                    self.deadline = None;
+                }
                 Some(*question)
             }
             other => {

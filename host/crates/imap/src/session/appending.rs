@@ -8,7 +8,7 @@ use super::state::{About, Place, Question, State};
 use super::{Event, Session};
 use crate::command::{Append, Tag};
 use crate::response;
-use crate::response_status::Completion;
+use crate::response::status::Completion;
 
 impl Session {
     pub(super) fn start_append(&mut self, tag: Tag, append: Append, place: Place) -> State {

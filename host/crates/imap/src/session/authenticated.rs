@@ -3,7 +3,7 @@
 use super::state::{About, Place, State};
 use super::{Event, Session};
 use crate::command::{Body, List, ListReturn, ListSelection, Tag};
-use crate::response_status::{self as status, Completion};
+use crate::response::status::{self as status, Completion};
 
 impl Session {
     pub(super) fn obey_authenticated(&mut self, tag: Tag, body: Body, place: Place) -> State {

@@ -5,7 +5,7 @@ use maitred_wire::sasl::{Exchange, Mechanism, Sasl, SaslError};
 use super::state::{About, Authenticating, Place, State};
 use super::{Event, Session};
 use crate::command::{Secret, Tag};
-use crate::response_status::{self as status, Completion};
+use crate::response::status::{self as status, Completion};
 
 impl Session {
     pub(super) fn start_authenticate(&mut self, tag: Tag, mechanism: &str, initial: Option<Secret>) -> State {

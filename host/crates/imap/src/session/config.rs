@@ -39,7 +39,8 @@ pub struct Limits {
     pub unauthenticated_octets_max: usize,
     /// How much of an answer is made at a time, 65536 octets: not seen by the peer.
     pub page_octets: usize,
-    /// Commands that are not understood, and failed logins, in one session, 20: BYE.
+    /// Commands that are not understood, and failed logins, without one between them that makes sense after the login,
+    /// 20: BYE.
     pub errors_max: u32,
     /// How long the client may take to log in, 3 minutes: BYE.
     pub login_timeout: Duration,

@@ -3,7 +3,7 @@
 use super::state::{Idling, Place, State};
 use super::{Event, Session};
 use crate::command::{Numbers, Tag};
-use crate::response_status::{self as status, Completion};
+use crate::response::status::{self as status, Completion};
 use crate::view::Expunges;
 
 impl Session {

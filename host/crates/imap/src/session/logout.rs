@@ -3,7 +3,7 @@
 use super::Session;
 use super::state::{Place, State};
 use crate::command::Tag;
-use crate::response_status::{self as status, Bye, Completion};
+use crate::response::status::{self as status, Bye, Completion};
 
 impl Session {
     pub(super) fn log_out(&mut self, tag: &Tag, _: Place) -> State {

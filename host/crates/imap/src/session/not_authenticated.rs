@@ -5,7 +5,7 @@ use maitred_wire::sasl::Credentials;
 use super::state::{About, Place, State};
 use super::{Event, Session};
 use crate::command::{Body, Secret, Tag};
-use crate::response_status::{self as status, Bye, Completion};
+use crate::response::status::{self as status, Bye, Completion};
 
 impl Session {
     /// One command: the old place goes in, the new state comes out.

@@ -7,7 +7,7 @@ use maitred_mail::{Entry, Flags, Keywords, Snapshot, Uid};
 use super::state::{About, Place, Selected, State};
 use super::{Event, Session};
 use crate::command::{Body, FetchItem, Numbers, SearchKey, StoreAction, StoreOperation, Tag};
-use crate::response_status::{Completion, Refusal};
+use crate::response::status::{Completion, Refusal};
 use crate::set::SequenceSet;
 use crate::view::Messages;
 

@@ -8,7 +8,7 @@ use maitred_mail::{Entry, Snapshot};
 use maitred_wire::sasl::Sasl;
 
 use crate::command::{Numbers, StoreOperation, Tag};
-use crate::response_status::Completion;
+use crate::response::status::Completion;
 use crate::view::{Changes, Expunges, View};
 
 /// Where a session stands.

@@ -4,7 +4,7 @@
 
 use super::Session;
 use super::state::{State, Telling};
-use crate::response_status as status;
+use crate::response::status;
 
 impl Session {
     pub(super) fn tell(&mut self, telling: Telling) {

@@ -20,8 +20,6 @@ pub enum Refusal {
     AlreadyExists,
     /// The name cannot be one, or INBOX cannot be deleted.
     BadName,
-    /// A search of text in a charset we do not know.
-    BadCharset,
     /// Messages were taken out meanwhile (RFC 2180 §4.1).
     Expunged,
     /// A mailbox is still needed by others, so this cannot be done to it.
@@ -53,7 +51,6 @@ impl Refusal {
         match self {
             Self::AlreadyExists => Some("ALREADYEXISTS"),
             Self::BadName => Some("CANNOT"),
-            Self::BadCharset => Some("BADCHARSET (US-ASCII UTF-8)"),
             Self::Expunged => Some("EXPUNGEISSUED"),
             Self::InUse => Some("INUSE"),
             Self::ReadOnly => Some("READ-ONLY"),
@@ -72,7 +69,6 @@ impl Refusal {
         match self {
             Self::AlreadyExists => "Mailbox exists already",
             Self::BadName => "Not with this name",
-            Self::BadCharset => "Unknown charset",
             Self::Expunged => "Some of the messages are gone",
             Self::InUse => "Mailbox is in use",
             Self::ReadOnly => "Mailbox is read-only here",
