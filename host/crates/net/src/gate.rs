@@ -20,6 +20,28 @@ impl Default for Limits {
     }
 }
 
+/// A limit that lets nobody in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("limits.{key}: must be at least 1")]
+pub struct LimitsError {
+    /// Which.
+    pub key: &'static str,
+}
+
+impl Limits {
+    /// Checks what types cannot say.
+    ///
+    /// # Errors
+    /// The limit that lets nobody in.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        match (self.connections, self.connections_per_ip) {
+            (0, _) => Err(LimitsError { key: "connections" }),
+            (_, 0) => Err(LimitsError { key: "connections_per_ip" }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Counts who is in. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Gate(Arc<Inner>);
@@ -33,6 +55,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
+    /// Turned away since the start.
+    refused: u64,
     by_network: HashMap<IpAddr, usize>,
 }
 
@@ -55,6 +79,11 @@ impl Gate {
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let here = counts.by_network.get(&network).copied().unwrap_or(0);
         if counts.all >= self.0.limits.connections || here >= self.0.limits.connections_per_ip {
+            counts.refused += 1;
+            // Each time there are twice as many: who floods us does not flood the log.
+            if counts.refused.is_power_of_two() {
+                tracing::warn!(peer.addr = %peer, refused = counts.refused, "too many connections");
+            }
             return None;
         }
         counts.all += 1;
@@ -65,6 +94,11 @@ impl Gate {
     /// How many are in.
     pub fn count(&self) -> usize {
         self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).all
+    }
+
+    /// How many were turned away since the start.
+    pub fn refused(&self) -> u64 {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).refused
     }
 }
 
@@ -101,10 +135,19 @@ mod tests {
         assert!(from("2001:db8::3").is_none());
         let third = from("192.0.2.1").unwrap();
         assert!(from("192.0.2.2").is_none());
+        assert_eq!((gate.count(), gate.refused()), (3, 2));
         drop((first, second));
         assert!(from("2001:db8::3").is_some() && gate.count() == 1);
         drop(third);
         assert_eq!(gate.count(), 0);
         assert!(gate.0.counts.lock().unwrap().by_network.is_empty());
+    }
+
+    #[test]
+    fn limits_that_let_nobody_in_are_refused() {
+        assert!(Limits::default().check().is_ok());
+        let error = Limits { connections_per_ip: 0, ..Limits::default() }.check().unwrap_err();
+        assert_eq!(error.to_string(), "limits.connections_per_ip: must be at least 1");
+        assert!(Limits { connections: 0, ..Limits::default() }.check().is_err());
     }
 }

@@ -14,7 +14,7 @@ mod stop;
 pub use clock::SystemClock;
 pub use connection::Connection;
 pub use driver::{DriveError, Patience, Side, drive};
-pub use gate::{Admission, Gate, Limits};
+pub use gate::{Admission, Gate, Limits, LimitsError};
 pub use listener::{Accepted, BindError, Entrance, Listener};
 pub use network::Network;
 pub use stop::{Stop, Stopper, stop};

@@ -7,13 +7,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// No header is longer: a version 2 header with as many octets of addresses and TLVs as we take.
 pub const HEADER_OCTETS_MAX: usize = 16 + 2048;
 const V1_OCTETS_MAX: usize = 107;
+/// `PROXY UNKNOWN` and its line end; version 2 has 16 octets before its addresses.
+const SHORTEST: usize = 15;
+/// What tells the two apart, and both from anything else.
+const TELLING: usize = 6;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// What octets at the start of a connection are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header {
     /// Not decided yet: more octets are needed.
-    Partial,
+    Partial {
+        /// So many of them at least belong to the header.
+        needed: usize,
+    },
     /// A header of so many octets.
     Complete {
         /// How long it is.
@@ -31,6 +38,14 @@ pub fn parse(octets: &[u8]) -> Header {
         let common = signature.len().min(octets.len());
         signature.get(..common) == octets.get(..common)
     };
+    if is_start_of(V2_SIGNATURE) || is_start_of(b"PROXY ") {
+        // In two steps: whoever sends something else, and waits for an answer, is found out by its first octets.
+        match octets.len() {
+            few if few < TELLING => return Header::Partial { needed: TELLING - few },
+            some if some < SHORTEST => return Header::Partial { needed: SHORTEST - some },
+            _ => {}
+        }
+    }
     if is_start_of(V2_SIGNATURE) {
         return v2(octets);
     }
@@ -42,7 +57,9 @@ pub fn parse(octets: &[u8]) -> Header {
 
 fn v1(octets: &[u8]) -> Header {
     let Some(end) = octets.iter().take(V1_OCTETS_MAX).position(|octet| *octet == b'\n') else {
-        return if octets.len() < V1_OCTETS_MAX { Header::Partial } else { Header::Malformed };
+        // The line ends in two octets, or in one more when the first of them is there.
+        let needed = if octets.last() == Some(&b'\r') { 1 } else { 2 };
+        return if octets.len() < V1_OCTETS_MAX { Header::Partial { needed } } else { Header::Malformed };
     };
     let line = octets.get(..end).and_then(|line| line.strip_suffix(b"\r"));
     let Some(line) = line.and_then(|line| std::str::from_utf8(line).ok()) else { return Header::Malformed };
@@ -52,6 +69,8 @@ fn v1(octets: &[u8]) -> Header {
         ["PROXY", family @ ("TCP4" | "TCP6"), from, to, from_port, to_port] => {
             let address = |ip: &str, port: &str| {
                 let ip: IpAddr = ip.parse().ok().filter(|ip: &IpAddr| ip.is_ipv4() == (*family == "TCP4"))?;
+                // Digits only: `parse` would take a plus sign.
+                let port = Some(port).filter(|port| port.bytes().all(|octet| octet.is_ascii_digit()))?;
                 Some(SocketAddr::new(ip, port.parse().ok()?))
             };
             address(from, from_port).zip(address(to, to_port)).map(Some)
@@ -62,13 +81,15 @@ fn v1(octets: &[u8]) -> Header {
 }
 
 fn v2(octets: &[u8]) -> Header {
-    let Some([version_and_command, family, high, low]) = octets.get(12..16) else { return Header::Partial };
+    let Some([version_and_command, family, high, low]) = octets.get(12..16) else {
+        return Header::Partial { needed: 16 - octets.len() };
+    };
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     let whole = 16 + length;
     if version_and_command >> 4 != 2 || whole > HEADER_OCTETS_MAX {
         return Header::Malformed;
     }
-    let Some(block) = octets.get(16..whole) else { return Header::Partial };
+    let Some(block) = octets.get(16..whole) else { return Header::Partial { needed: whole - octets.len() } };
     let ends = match (version_and_command & 15, family) {
         (0, _) => None,
         (1, 0x11) => match v4_ends(block) {
@@ -109,6 +130,8 @@ fn ends(from: IpAddr, to: IpAddr, ports: &[u8]) -> Option<(SocketAddr, SocketAdd
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn complete(octets: usize, ends: Option<(&str, &str)>) -> Header {
@@ -127,6 +150,7 @@ mod tests {
             "PROXY TCP4 192.0.2.1 ::1 1 2\r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 1 70000\r\n",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 +2\r\n",
             "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\n",
             "EHLO x\r\n",
         ] {
@@ -158,8 +182,82 @@ mod tests {
         header.extend([0x21, 0x11, 0, 12, 192, 0, 2, 1, 192, 0, 2, 2, 0x03, 0xe8, 0, 25]);
         for whole in [header.as_slice(), b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 25\r\n"] {
             for end in 0..whole.len() {
-                assert_eq!(parse(&whole[..end]), Header::Partial, "{end}");
+                let Header::Partial { needed } = parse(&whole[..end]) else { panic!("{end}") };
+                assert!((1..=whole.len() - end).contains(&needed), "{end}: {needed}");
             }
+        }
+    }
+
+    fn octets() -> impl Strategy<Value = Vec<u8>> {
+        let start = prop_oneof![
+            Just(Vec::new()),
+            Just(b"PROXY TCP4 ".to_vec()),
+            Just(b"PROXY TCP6 ::1 ::1 ".to_vec()),
+            Just(V2_SIGNATURE.to_vec()),
+            Just([V2_SIGNATURE.as_slice(), &[0x21, 0x11, 0]].concat()),
+            Just([V2_SIGNATURE.as_slice(), &[0x21, 0x21, 0]].concat()),
+        ];
+        let rest = prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..120),
+            "[0-9a-f:. ]{0,80}\r?\n?".prop_map(String::into_bytes),
+        ];
+        (start, rest).prop_map(|(start, rest)| [start, rest].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn reading_as_much_as_is_needed_takes_the_header_and_nothing_more(octets in octets()) {
+            let at_once = parse(&octets);
+            let mut taken = 0;
+            let in_pieces = loop {
+                match parse(&octets[..taken]) {
+                    Header::Partial { needed } if taken + needed <= octets.len() => {
+                        prop_assert!(needed > 0);
+                        taken += needed;
+                    }
+                    decided => break decided,
+                }
+                prop_assert!(taken <= HEADER_OCTETS_MAX);
+            };
+            match (at_once, in_pieces) {
+                (Header::Complete { octets: length, .. }, _) => {
+                    prop_assert_eq!(at_once, in_pieces);
+                    prop_assert_eq!(length, taken);
+                }
+                // More octets may show sooner that there is no header.
+                (Header::Malformed, Header::Malformed | Header::Partial { .. }) => {}
+                (Header::Partial { .. }, Header::Partial { .. }) => {}
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+
+        #[test]
+        fn printed_headers_are_read(from: SocketAddr, to: SocketAddr, behind: Vec<u8>) {
+            prop_assume!(from.is_ipv4() == to.is_ipv4());
+            let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (from, to) = (SocketAddr::new(from.ip(), from.port()), SocketAddr::new(to.ip(), to.port()));
+            let line = format!("PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port());
+            let ends = Some((from, to));
+            let expected = Header::Complete { octets: line.len(), ends };
+            prop_assert_eq!(parse(&[line.as_bytes(), &behind].concat()), expected);
+
+            let mut header = [V2_SIGNATURE.as_slice(), &[0x21]].concat();
+            match (from.ip(), to.ip()) {
+                (IpAddr::V4(from), IpAddr::V4(to)) => {
+                    header.extend([0x11, 0, 15]);
+                    header.extend(from.octets().into_iter().chain(to.octets()));
+                }
+                (IpAddr::V6(from), IpAddr::V6(to)) => {
+                    header.extend([0x21, 0, 39]);
+                    header.extend(from.octets().into_iter().chain(to.octets()));
+                }
+                _ => {}
+            }
+            header.extend(from.port().to_be_bytes().into_iter().chain(to.port().to_be_bytes()));
+            // A TLV, which is skipped.
+            header.extend([4, 0, 0]);
+            let expected = Header::Complete { octets: header.len(), ends };
+            prop_assert_eq!(parse(&[header, behind].concat()), expected);
         }
     }
 }
