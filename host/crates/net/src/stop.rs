@@ -29,9 +29,32 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Completes when it is said, or when nobody is left to say it.
+    /// Completes when it is said; never, when nobody is left to say it.
     pub async fn stopped(&mut self) {
-        // Without a stopper there is nobody to wait for.
-        let _ = self.0.wait_for(|is_stopping| *is_stopping).await;
+        if self.0.wait_for(|is_stopping| *is_stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn stop_is_heard_by_all_and_a_lost_stopper_stops_nobody() {
+        let is_ready =
+            |stop: &mut Stop| pin!(stop.stopped()).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        let (stopper, mut stop) = stop();
+        let mut other = stop.clone();
+        assert!(!is_ready(&mut stop) && !other.is_stopping());
+        stopper.stop();
+        assert!(is_ready(&mut stop) && is_ready(&mut other) && other.is_stopping());
+        let (stopper, mut stop) = super::stop();
+        drop(stopper);
+        assert!(!is_ready(&mut stop) && !stop.is_stopping());
     }
 }
