@@ -8,7 +8,7 @@ use crate::house::{LETTER, Test};
 async fn what_is_appended_is_fetched_octet_by_octet() {
     let test = Test::new().await;
     let mut bob = test.bob().await;
-    let shapes = [LETTER, "", "\r\n", "no header", "A: b\n\nbare\r\n", "Subject: x\r\n\r\n\0\u{ff}binary"];
+    let shapes = [LETTER, "", "\r\n", "no header", "A: b\n\nbare\r\n", "Subject: x\r\n\r\n\u{1}\u{ff}binary"];
     for (nth, message) in shapes.iter().enumerate() {
         let said = bob.append("INBOX", message).await;
         assert!(said.contains(&format!("* {} EXISTS", nth + 1)), "{said}");

@@ -141,6 +141,11 @@ impl Client {
     /// The handler has something to tell; what it says. Waits for it.
     pub async fn woken(&mut self) -> String {
         tokio::time::timeout(Duration::from_secs(10), self.handler.wake()).await.expect("nothing to tell");
+        self.told().await
+    }
+
+    /// What it tells now that it is awake.
+    pub async fn told(&mut self) -> String {
         self.handler.woken(&mut self.session).await;
         String::from_utf8(self.send(b"").await).unwrap()
     }

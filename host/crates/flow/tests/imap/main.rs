@@ -6,4 +6,5 @@ mod changes;
 mod fetch;
 mod house;
 mod mailboxes;
+mod model;
 mod search;
