@@ -2,7 +2,12 @@
 //!
 //! Each hook is a world of its own, so that a plugin exports exactly the hooks it has: the export macro of a world brings the
 //! description of that world alone, and the linker joins the descriptions.
-#![allow(missing_docs, unsafe_code, clippy::all)]
+#![allow(
+    missing_docs,
+    unsafe_code,
+    clippy::all,
+    reason = "generated from wit/, where everything has its words"
+)]
 
 use crate::{
     Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient, Refusal,

@@ -114,7 +114,7 @@ pub mod prelude {
 #[macro_export]
 macro_rules! export {
     ($plugin:ty : $($hook:ident),+ $(,)?) => {
-        #[allow(unsafe_code, missing_docs)]
+        #[allow(unsafe_code, missing_docs, reason = "the exports that wit-bindgen makes")]
         mod __maitred_export {
             use super::*;
             ::std::thread_local! {
