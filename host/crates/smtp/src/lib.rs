@@ -4,6 +4,7 @@
 //! Driven by `net`; the server side is answered by `flow::receive`, the client side by `flow::relay`.
 #![deny(clippy::indexing_slicing)]
 
+pub mod client;
 pub mod command;
 pub mod reply;
 pub mod server;
