@@ -65,8 +65,10 @@ pub struct MessageRecord {
     pub octets: u64,
     /// Where its content is.
     pub body: BodyRef,
-    /// What was computed at delivery.
+    /// What was computed at delivery; empty where it is large: [`crate::Store::summary`] has it in any case.
     pub summary: Bytes,
+    /// Where a large one is: a page of records shall not hold many of them.
+    pub(crate) large_summary: Option<Extent>,
 }
 
 /// Where a content is kept. Opaque outside of the store; give it to [`crate::Store::body`].

@@ -356,13 +356,13 @@ impl Store {
                     wanted.next();
                 }
                 if wanted.peek() == Some(&uid) {
-                    found.push(self.message(uid, value).await?);
+                    found.push(message(uid, value)?);
                 }
             }
         } else {
             for uid in uids {
                 if let Some(value) = view.get(&keys::message(mailbox, *uid))? {
-                    found.push(self.message(*uid, value).await?);
+                    found.push(message(*uid, value)?);
                 }
             }
         }
@@ -373,19 +373,14 @@ impl Store {
         Ok(found)
     }
 
-    async fn message(&self, uid: Uid, value: bytes::Bytes) -> Result<MessageRecord, Error> {
-        let Message { internal_date, octets, body, summary } = Message::decode(value)?;
-        let summary = match summary {
-            Summary::Inline(summary) => summary,
-            Summary::InLog(extent) => self
-                .0
-                .shared
-                .contents
-                .read_all(extent)
-                .await
-                .map_err(|error| Error::Damaged(error.to_string()))?,
-        };
-        Ok(MessageRecord { uid, internal_date, octets, body, summary })
+    /// What was computed at delivery of a message, however large.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub async fn summary(&self, record: &MessageRecord) -> Result<bytes::Bytes, Error> {
+        let Some(extent) = record.large_summary else { return Ok(record.summary.clone()) };
+        let read = self.0.shared.contents.read_all(extent).await;
+        read.map_err(|error| Error::Damaged(error.to_string()))
     }
 
     /// A stored content, whole.
@@ -525,6 +520,15 @@ impl Room {
     fn is_left(&self) -> bool {
         crate::room::free_octets(&self.directory).is_none_or(|free| free >= self.reserve_octets)
     }
+}
+
+fn message(uid: Uid, value: bytes::Bytes) -> Result<MessageRecord, Error> {
+    let Message { internal_date, octets, body, summary } = Message::decode(value)?;
+    let (summary, large_summary) = match summary {
+        Summary::Inline(summary) => (summary, None),
+        Summary::InLog(extent) => (bytes::Bytes::new(), Some(extent)),
+    };
+    Ok(MessageRecord { uid, internal_date, octets, body, summary, large_summary })
 }
 
 fn stopping() -> Error {
