@@ -123,3 +123,14 @@ async fn a_message_stored_without_its_structure_is_read_for_it() {
     assert!(bob.ok("FETCH 1 ENVELOPE").await.contains("(NIL \"old\" NIL"));
     assert!(bob.ok("FETCH 1 BODY.PEEK[TEXT]").await.contains("{6}\r\nbody\r\n"));
 }
+
+#[tokio::test]
+async fn a_message_with_a_huge_envelope_is_described() {
+    let test = Test::new().await;
+    let mut bob = test.bob().await;
+    let subject = "x".repeat(100_000);
+    bob.append("INBOX", &format!("Subject: {subject}\r\nX-Tag: y\r\n\r\nbody\r\n")).await;
+    let said = bob.ok("FETCH 1 ENVELOPE").await;
+    assert!(said.contains(&format!("{{100000}}\r\n{subject} NIL")), "{} octets", said.len());
+    assert_eq!(bob.ok("SEARCH SUBJECT xxxx BODY body").await, "* SEARCH 1\r\n");
+}

@@ -12,8 +12,18 @@ impl Imap {
     /// What a message is made of: as it was stored with it, or, where that says nothing this version knows, from its
     /// content.
     pub(super) async fn structure(&self, record: &MessageRecord) -> Result<Structure, Refusal> {
-        if let Ok(structure) = Structure::decode(&record.summary) {
-            return Ok(structure);
+        match self.house.store.summary(record).await {
+            Ok(summary) => {
+                if let Ok(structure) = Structure::decode(&summary) {
+                    return Ok(structure);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    session = self.session, protocol = "imap", uid = record.uid.0, %error,
+                    "what was stored about a message cannot be read"
+                );
+            }
         }
         let content = self.house.store.body(&record.body);
         let mut builder = StructureBuilder::new(Limits::default());

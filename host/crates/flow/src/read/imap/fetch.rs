@@ -60,7 +60,7 @@ enum Stop {
 }
 
 /// Messages whose records are read at once: more where nothing else is read of them.
-const PAGE_OF_RECORDS: usize = 512;
+const PAGE_OF_RECORDS: usize = 256;
 const PAGE_OF_CONTENTS: usize = 64;
 
 impl Fetching {
