@@ -9,6 +9,7 @@ mod contract;
 mod forbidden;
 mod imports;
 mod licences;
+mod lints;
 mod model;
 mod rfc;
 mod shape;
