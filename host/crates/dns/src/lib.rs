@@ -7,5 +7,5 @@ mod config;
 mod resolver;
 pub mod zone;
 
-pub use config::Config;
+pub use config::{Config, ConfigError};
 pub use resolver::Dns;

@@ -1,7 +1,9 @@
 //! The resolver: asks, remembers as long as the TTL says, and tells "no" from "not now".
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -16,15 +18,16 @@ use crate::Config;
 
 /// Asks the DNS.
 pub struct Dns {
-    /// Or why there is none: then every answer is "not now".
-    resolver: Result<TokioResolver, String>,
+    config: Config,
+    /// Empty as long as it cannot be made: the system may learn its resolvers later than we start.
+    resolver: OnceLock<TokioResolver>,
     questions: AtomicU64,
 }
 
 impl Dns {
-    /// Opens nothing yet. Without usable servers it is told when something is asked.
+    /// Opens and reads nothing yet. Without usable servers it is told when something is asked.
     pub fn new(config: &Config) -> Self {
-        Self { resolver: build(config), questions: AtomicU64::new(0) }
+        Self { config: config.clone(), resolver: OnceLock::new(), questions: AtomicU64::new(0) }
     }
 
     /// How many questions were asked of it, answered from memory or not.
@@ -35,20 +38,58 @@ impl Dns {
     /// All records of this kind, those of aliases (CNAME) followed.
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, DnsError> {
         self.questions.fetch_add(1, Ordering::Relaxed);
-        let resolver = self.resolver.as_ref().map_err(|error| DnsError::Temporary(error.clone()))?;
-        let name = Name::from_ascii(name).map_err(|error| DnsError::Temporary(error.to_string()));
-        // Absolute, so that no search list is tried.
-        let name = name.map(|mut name| {
-            name.set_fqdn(true);
-            name
-        })?;
-        let answer = resolver.lookup(name.clone(), kind).await;
-        tracing::debug!(%name, %kind, is_answered = answer.is_ok(), "asked the DNS");
-        let answer = answer.map_err(judge)?;
-        let records = answer.answers().iter().filter(|record| record.record_type() == kind);
-        let found: Vec<RData> = records.map(|record| record.data.clone()).collect();
-        if found.is_empty() { Err(DnsError::NoRecord) } else { Ok(found) }
+        let name = absolute(name)?;
+        let resolver = self.resolver()?;
+        let began = Instant::now();
+        let answer = match resolver.lookup(name.clone(), kind).await {
+            Ok(answer) => {
+                let records = answer.answers().iter().filter(|record| record.record_type() == kind);
+                let found: Vec<RData> = records.map(|record| record.data.clone()).collect();
+                if found.is_empty() {
+                    Err(DnsError::Temporary("an answer to something else".into()))
+                } else {
+                    Ok(found)
+                }
+            }
+            Err(error) => Err(match judge(error) {
+                Judgement::Certain(error) => error,
+                Judgement::NoRecordUnlessAlias => Self::unless_alias(resolver, &name).await,
+            }),
+        };
+        let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match &answer {
+            Ok(found) => tracing::debug!(%name, %kind, records = found.len(), elapsed_ms, "asked the DNS"),
+            Err(error) => tracing::debug!(%name, %kind, %error, elapsed_ms, "asked the DNS"),
+        }
+        answer
     }
+
+    /// An answer without records and without the SOA that goes with one (RFC 2308 §2.2): small servers answer so when
+    /// there is nothing, and the library when it has had enough of following aliases, which is no "no".
+    async fn unless_alias(resolver: &TokioResolver, name: &Name) -> DnsError {
+        match resolver.lookup(name.clone(), RecordType::CNAME).await {
+            Ok(_) => DnsError::Temporary("aliases that lead nowhere".into()),
+            Err(error) => match judge(error) {
+                Judgement::Certain(error) => error,
+                Judgement::NoRecordUnlessAlias => DnsError::NoRecord,
+            },
+        }
+    }
+
+    fn resolver(&self) -> Result<&TokioResolver, DnsError> {
+        if let Some(resolver) = self.resolver.get() {
+            return Ok(resolver);
+        }
+        let made = build(&self.config).map_err(DnsError::Temporary)?;
+        Ok(self.resolver.get_or_init(|| made))
+    }
+}
+
+/// Absolute, so that no search list is tried.
+fn absolute(name: &str) -> Result<Name, DnsError> {
+    let mut name = Name::from_ascii(name).map_err(|error| DnsError::Temporary(error.to_string()))?;
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 impl Resolver for Dns {
@@ -108,7 +149,9 @@ impl Resolver for Dns {
                 RData::PTR(name) => Domain::parse(&text(&name.0)).ok(),
                 _ => None,
             });
-            Ok(names.collect())
+            // Names that cannot be host names say as much as none.
+            let names: Vec<Domain> = names.collect();
+            if names.is_empty() { Err(DnsError::NoRecord) } else { Ok(names) }
         })
     }
 }
@@ -133,19 +176,37 @@ fn build(config: &Config) -> Result<TokioResolver, String> {
     options.attempts = config.attempts;
     options.cache_size = config.cache_entries;
     options.use_hosts_file = ResolveHosts::Never;
+    // Whatever the system's settings say: a truncated answer must be noticed, large ones come in one packet.
+    options.edns0 = true;
     builder.build().map_err(|error| error.to_string())
 }
 
-/// RFC 2308: NXDOMAIN says that there is no such name, an empty answer that there is no such record; anything else says
+/// What an error of the library says.
+enum Judgement {
+    Certain(DnsError),
+    NoRecordUnlessAlias,
+}
+
+/// RFC 2308 §2: NXDOMAIN says that there is no such name, an empty answer that there is no such record; anything else says
 /// nothing.
-fn judge(error: NetError) -> DnsError {
-    match &error {
-        NetError::Dns(LibraryError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => DnsError::NoSuchName,
-            ResponseCode::NoError => DnsError::NoRecord,
-            other => DnsError::Temporary(other.to_string()),
-        },
-        _ => DnsError::Temporary(error.to_string()),
+fn judge(error: NetError) -> Judgement {
+    let temporary = |reason: String| Judgement::Certain(DnsError::Temporary(reason));
+    let none = match error {
+        NetError::Dns(LibraryError::NoRecordsFound(none)) => none,
+        // Not its own words: they print the whole question in the library's form.
+        NetError::Dns(LibraryError::ResponseCode(code)) => return temporary(format!("answered {code}")),
+        other => return temporary(other.to_string()),
+    };
+    match none.response_code {
+        ResponseCode::NXDomain => Judgement::Certain(DnsError::NoSuchName),
+        // The library keeps the authority section of such an answer; without it, the SOA came with an alias.
+        ResponseCode::NoError if none.soa.is_some() && none.authorities.is_some() => {
+            Judgement::Certain(DnsError::NoRecord)
+        }
+        // RFC 2308 §2.2: name servers without a SOA are a referral, which a resolver should have followed.
+        ResponseCode::NoError if none.ns.is_some() => temporary("answered with a referral".into()),
+        ResponseCode::NoError => Judgement::NoRecordUnlessAlias,
+        other => temporary(format!("answered {other}")),
     }
 }
 

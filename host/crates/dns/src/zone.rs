@@ -15,7 +15,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// What a zone holds. Names are absolute, with or without the dot at the end.
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ pub struct Zone {
     records: BTreeMap<String, Vec<RData>>,
     broken: Vec<String>,
     cut: Vec<String>,
+    bare: bool,
 }
 
 /// A question that was asked.
@@ -42,14 +43,28 @@ pub struct Question {
 #[derive(Debug)]
 pub struct ZoneServer {
     address: SocketAddr,
-    questions: Arc<Mutex<Vec<Question>>>,
+    served: Arc<Served>,
     _tasks: JoinSet<()>,
+}
+
+/// What all tasks of a server share.
+#[derive(Debug)]
+struct Served {
+    zone: Mutex<Arc<Zone>>,
+    questions: Mutex<Vec<Question>>,
 }
 
 impl Zone {
     /// An empty zone of this origin, such as `test`; answers live for 60 s.
     pub fn new(origin: &str) -> Self {
-        Self { origin: name(origin), ttl: 60, records: BTreeMap::new(), broken: Vec::new(), cut: Vec::new() }
+        Self {
+            origin: name(origin),
+            ttl: 60,
+            records: BTreeMap::new(),
+            broken: Vec::new(),
+            cut: Vec::new(),
+            bare: false,
+        }
     }
 
     /// How long answers live, seconds.
@@ -94,6 +109,11 @@ impl Zone {
     /// Answers for this name are cut by UDP, so that it must be asked again by TCP.
     pub fn truncate(&mut self, of: &str) {
         self.cut.push(key(&name(of)));
+    }
+
+    /// Answers without records come without the SOA too, as small servers send them.
+    pub fn leave_out_soa(&mut self) {
+        self.bare = true;
     }
 
     fn add(&mut self, of: &str, data: RData) {
@@ -146,7 +166,7 @@ impl Zone {
                 None => break,
             }
         }
-        if !response.answers.iter().any(|record| record.record_type() == kind) {
+        if !self.bare && !response.answers.iter().any(|record| record.record_type() == kind) {
             let origin = &self.origin;
             let soa = SOA::new(origin.clone(), origin.clone(), 1, 3600, 600, 86_400, self.ttl);
             response.add_authority(Record::from_rdata(origin.clone(), self.ttl, RData::SOA(soa)));
@@ -160,14 +180,13 @@ impl ZoneServer {
     /// # Errors
     /// When the address cannot be used.
     pub async fn start(zone: Zone, address: SocketAddr) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
+        let (tcp, udp) = bind(address).await?;
         let address = tcp.local_addr()?;
-        let udp = UdpSocket::bind(address).await?;
-        let (zone, questions) = (Arc::new(zone), Arc::new(Mutex::default()));
+        let served = Arc::new(Served { zone: Mutex::new(Arc::new(zone)), questions: Mutex::default() });
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve_udp(udp, Arc::clone(&zone), Arc::clone(&questions)));
-        tasks.spawn(serve_tcp(tcp, zone, Arc::clone(&questions)));
-        Ok(Self { address, questions, _tasks: tasks })
+        tasks.spawn(serve_udp(udp, Arc::clone(&served)));
+        tasks.spawn(serve_tcp(tcp, Arc::clone(&served)));
+        Ok(Self { address, served, _tasks: tasks })
     }
 
     /// Where it answers.
@@ -177,28 +196,60 @@ impl ZoneServer {
 
     /// What it was asked so far, in order.
     pub fn questions(&self) -> Vec<Question> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.served.questions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often it was asked for records of this kind (`MX`, `A`, …) of this name, by UDP or TCP.
+    pub fn count(&self, of: &str, kind: &str) -> usize {
+        let of = key(&name(of));
+        let questions = self.served.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.iter().filter(|question| question.name == of && question.kind == kind).count()
+    }
+
+    /// Answers from another zone from now on.
+    pub fn replace(&self, zone: Zone) {
+        *self.served.zone.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(zone);
     }
 }
 
-async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>, questions: Arc<Mutex<Vec<Question>>>) {
+/// One port for both. The port that the system chooses for one may be taken for the other: then another is tried.
+async fn bind(address: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
+    let mut attempts_left = if address.port() == 0 { BIND_ATTEMPTS } else { 1 };
+    loop {
+        attempts_left -= 1;
+        let tcp = TcpListener::bind(address).await?;
+        match UdpSocket::bind(tcp.local_addr()?).await {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if attempts_left == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+async fn serve_udp(socket: UdpSocket, served: Arc<Served>) {
     let mut buffer = vec![0; 4096];
     loop {
-        // An error here is about a peer that is gone (ICMP); the socket lives on.
-        let Ok((octets, peer)) = socket.recv_from(&mut buffer).await else { continue };
-        if let Some(answer) = respond(buffer.get(..octets).unwrap_or_default(), &zone, &questions, false) {
+        let Ok((octets, peer)) = socket.recv_from(&mut buffer).await else {
+            // About a peer that is gone (ICMP), most likely; if not, it shall not spin.
+            sleep(BREATH).await;
+            continue;
+        };
+        if let Some(answer) = served.respond(buffer.get(..octets).unwrap_or_default(), false) {
             // It asks again when it does not hear.
             let _ = socket.send_to(&answer, peer).await;
         }
     }
 }
 
-async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>, questions: Arc<Mutex<Vec<Question>>>) {
+async fn serve_tcp(listener: TcpListener, served: Arc<Served>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve_stream(stream, Arc::clone(&zone), Arc::clone(&questions)));
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve_stream(stream, Arc::clone(&served)));
+                }
+                Err(_) => sleep(BREATH).await,
             },
             Some(_) = connections.join_next() => {}
         }
@@ -206,29 +257,41 @@ async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>, questions: Arc<Mutex<
 }
 
 /// RFC 1035 §4.2.2: each message behind its length.
-async fn serve_stream(mut stream: TcpStream, zone: Arc<Zone>, questions: Arc<Mutex<Vec<Question>>>) {
+async fn serve_stream(mut stream: TcpStream, served: Arc<Served>) {
     while let Ok(Ok(octets)) = timeout(IDLE, stream.read_u16()).await {
         let mut request = vec![0; usize::from(octets)];
         if !matches!(timeout(IDLE, stream.read_exact(&mut request)).await, Ok(Ok(_))) {
             return;
         }
-        let Some(answer) = respond(&request, &zone, &questions, true) else { return };
+        let Some(answer) = served.respond(&request, true) else { return };
         let Ok(length) = u16::try_from(answer.len()) else { return };
         let framed = [&length.to_be_bytes()[..], &answer].concat();
-        if stream.write_all(&framed).await.is_err() {
+        if !matches!(timeout(IDLE, stream.write_all(&framed)).await, Ok(Ok(()))) {
             return;
         }
     }
 }
 
-fn respond(octets: &[u8], zone: &Zone, questions: &Mutex<Vec<Question>>, is_tcp: bool) -> Option<Vec<u8>> {
-    let request = Message::from_vec(octets).ok()?;
-    let (response, question) = zone.answer(&request, is_tcp)?;
-    let mut asked = questions.lock().unwrap_or_else(PoisonError::into_inner);
-    if asked.len() < QUESTIONS_MAX {
-        asked.push(question);
+impl Served {
+    fn respond(&self, octets: &[u8], is_tcp: bool) -> Option<Vec<u8>> {
+        let request = Message::from_vec(octets).ok()?;
+        let zone = Arc::clone(&self.zone.lock().unwrap_or_else(PoisonError::into_inner));
+        let (mut response, question) = zone.answer(&request, is_tcp)?;
+        let mut asked = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() < QUESTIONS_MAX {
+            asked.push(question);
+        }
+        drop(asked);
+        let whole = response.to_vec().ok()?;
+        // RFC 1035 §4.2.1, RFC 6891 §6.2.5: 512 octets by UDP, or what the client says it takes.
+        if is_tcp || whole.len() <= usize::from(request.max_payload()) {
+            return Some(whole);
+        }
+        response.metadata.truncation = true;
+        response.answers.clear();
+        response.authorities.clear();
+        response.to_vec().ok()
     }
-    response.to_vec().ok()
 }
 
 /// What is no name stands for the root, which no zone of ours has.
@@ -243,6 +306,9 @@ fn key(name: &Name) -> String {
 }
 
 const ALIASES_MAX: usize = 8;
+const BIND_ATTEMPTS: u32 = 10;
+const BREATH: Duration = Duration::from_millis(10);
+const CONNECTIONS_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// More are answered, but not remembered.
 const QUESTIONS_MAX: usize = 100_000;
