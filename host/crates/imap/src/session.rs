@@ -28,7 +28,7 @@ use maitred_wire::{Engine, OverTls, Step, Ticket};
 use crate::command::{Command, Tag};
 use crate::grammar::{Input, ParseError, Reader};
 use crate::response;
-use crate::response::status::{self as status, Bye, Completion, Refusal};
+use crate::response::status::{self as status, Bye, Completion, Misuse, Refusal};
 use crate::view::View;
 
 pub use config::{Config, Limits};
@@ -115,11 +115,11 @@ impl Session {
     pub fn done(&mut self, ticket: Ticket) {
         let Some(question) = self.take_question(&ticket) else { return };
         match &question.about {
-            About::Plain(text) | About::Read(text, _) => {
-                let completion = Completion::ok(text);
+            About::Plain(command) | About::Read(command, _) => {
+                let completion = Completion::done(command);
                 self.conclude(question, completion);
             }
-            About::Close => self.deselected(&question.tag, "CLOSE done"),
+            About::Close => self.deselected(&question.tag, "CLOSE"),
             About::Login
             | About::Select { .. }
             | About::Append { .. }
@@ -157,8 +157,7 @@ impl Session {
         // Nothing is held of the next command before this one is answered.
         self.reader = Reader::new(self.config.limits.grammar.clone());
         let capabilities = self.capabilities(&Place::Authenticated);
-        Completion::ok_with(format!("CAPABILITY {capabilities}"), "Logged in")
-            .print(&question.tag, &mut self.out);
+        Completion::logged_in(&capabilities).print(&question.tag, &mut self.out);
         self.state = State::Ready(Place::Authenticated);
     }
 
@@ -169,11 +168,7 @@ impl Session {
         let Selection { snapshot, recent, has_unseen } = selection;
         let view = View::new(snapshot, recent);
         status::selected(&mut self.out, &view, has_unseen, is_read_only);
-        let completion = match is_read_only {
-            true => Completion::ok_with("READ-ONLY", "EXAMINE done"),
-            false => Completion::ok_with("READ-WRITE", "SELECT done"),
-        };
-        completion.print(&question.tag, &mut self.out);
+        Completion::selected(is_read_only).print(&question.tag, &mut self.out);
         self.state = State::Ready(Place::Selected(Box::new(Selected { view, is_read_only, latest: None })));
     }
 
@@ -267,7 +262,7 @@ impl Session {
             numbers,
             expunges,
             changes: None,
-            completion: Completion::ok("STORE done"),
+            completion: Completion::done("STORE"),
         });
     }
 
@@ -276,14 +271,14 @@ impl Session {
         let Some(question) = self.take_question(&ticket) else { return };
         let code = (!pairs.is_empty()).then(|| status::copy_uid(validity, pairs));
         let completion = match (&question.about, code) {
-            (About::Copy, Some(code)) => Completion::ok_with(code, "COPY done"),
-            (About::Copy, None) => Completion::ok("COPY done"),
+            (About::Copy, Some(code)) => Completion::copied(code),
+            (About::Copy, None) => Completion::done("COPY"),
             (About::Move, code) => {
                 // RFC 6851 §4.3: COPYUID comes before the expunges that belong to it.
                 if let Some(code) = code {
-                    status::untagged_ok(&mut self.out, &code, "Moved");
+                    status::moved(&mut self.out, &code);
                 }
-                Completion::ok("MOVE done")
+                Completion::done("MOVE")
             }
             _ => return self.break_off(question),
         };
@@ -549,8 +544,8 @@ impl Session {
     }
 
     /// A command that is wrong here.
-    fn bad(&mut self, tag: &Tag, place: Place, text: &'static str) -> State {
-        Completion::bad(text).print(tag, &mut self.out);
+    fn bad(&mut self, tag: &Tag, place: Place, misuse: Misuse) -> State {
+        Completion::bad(misuse).print(tag, &mut self.out);
         self.state = State::Ready(place);
         self.count_error();
         std::mem::replace(&mut self.state, State::Closing)

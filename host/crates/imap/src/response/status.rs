@@ -85,49 +85,107 @@ impl Refusal {
     }
 }
 
+/// How a command is wrong here, though it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    Cancelled,
+    LoggedIn,
+    Malformed,
+    NoMessage,
+    NoTls,
+    NotDone,
+    NotLoggedIn,
+    NotNow,
+    NotSelected,
+    RecursiveMatch,
+    TlsIsUp,
+}
+
+impl Misuse {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Cancelled => "AUTHENTICATE cancelled",
+            Self::LoggedIn => "Logged in already",
+            Self::Malformed => "AUTHENTICATE is malformed",
+            Self::NoMessage => "No such message",
+            Self::NoTls => "TLS is not offered here",
+            Self::NotDone => "DONE expected",
+            Self::NotLoggedIn => "Log in first",
+            Self::NotNow => "Not now",
+            Self::NotSelected => "Select a mailbox first",
+            Self::RecursiveMatch => "RECURSIVEMATCH is not known here",
+            Self::TlsIsUp => "TLS is up already",
+        }
+    }
+}
+
 /// OK, NO or BAD of a command, after its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Completion {
     word: &'static str,
     code: Option<Cow<'static, str>>,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 impl Completion {
-    pub(crate) fn ok(text: &'static str) -> Self {
-        Self { word: "OK", code: None, text }
+    fn new(word: &'static str, code: Option<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { word, code, text: text.into() }
     }
 
-    pub(crate) fn ok_with(code: impl Into<Cow<'static, str>>, text: &'static str) -> Self {
-        Self { word: "OK", code: Some(code.into()), text }
+    /// The command of this name is done.
+    pub(crate) fn done(command: &str) -> Self {
+        Self::new("OK", None, format!("{command} done"))
     }
 
     pub(crate) fn no(refusal: Refusal) -> Self {
-        Self { word: "NO", code: refusal.code().map(Cow::Borrowed), text: refusal.text() }
+        Self::new("NO", refusal.code().map(Cow::Borrowed), refusal.text())
     }
 
-    pub(crate) fn bad(text: &'static str) -> Self {
-        Self { word: "BAD", code: None, text }
+    pub(crate) fn bad(misuse: Misuse) -> Self {
+        Self::new("BAD", None, misuse.text())
     }
 
     /// LOGIN and AUTHENTICATE over a line that others can read (RFC 5530 §3).
     pub(crate) fn private_only() -> Self {
-        Self { word: "NO", code: Some("PRIVACYREQUIRED".into()), text: "Begin TLS first" }
+        Self::new("NO", Some("PRIVACYREQUIRED".into()), "Begin TLS first")
     }
 
-    /// What we do not offer.
-    pub(crate) fn unsupported(text: &'static str) -> Self {
-        Self { word: "NO", code: Some("CANNOT".into()), text }
+    /// AUTHENTICATE by a mechanism that we do not offer.
+    pub(crate) fn no_mechanism() -> Self {
+        Self::new("NO", Some("CANNOT".into()), "No such mechanism")
+    }
+
+    /// RFC 3501 §6.2.1.
+    pub(crate) fn begin_tls() -> Self {
+        Self::new("OK", None, "Begin TLS now")
+    }
+
+    /// RFC 3501 §6.2.3, with what works now (RFC 3501 §7.1).
+    pub(crate) fn logged_in(capabilities: &str) -> Self {
+        Self::new("OK", Some(format!("CAPABILITY {capabilities}").into()), "Logged in")
+    }
+
+    /// RFC 3501 §6.3.1, §6.3.2.
+    pub(crate) fn selected(is_read_only: bool) -> Self {
+        match is_read_only {
+            true => Self::new("OK", Some("READ-ONLY".into()), "EXAMINE done"),
+            false => Self::new("OK", Some("READ-WRITE".into()), "SELECT done"),
+        }
     }
 
     /// RFC 4315 §3.
     pub(crate) fn appended(validity: UidValidity, uid: Uid) -> Self {
-        Self::ok_with(format!("APPENDUID {validity} {uid}"), "APPEND done")
+        Self::new("OK", Some(format!("APPENDUID {validity} {uid}").into()), "APPEND done")
+    }
+
+    /// RFC 4315 §3, with the code of [`copy_uid`].
+    pub(crate) fn copied(code: String) -> Self {
+        Self::new("OK", Some(code.into()), "COPY done")
     }
 
     pub(crate) fn print(&self, tag: &Tag, out: &mut Vec<u8>) {
         out.extend_from_slice(tag.as_str().as_bytes());
-        print_words(out, self.word, self.code.as_deref(), self.text);
+        print_words(out, self.word, self.code.as_deref(), &self.text);
     }
 }
 
@@ -140,7 +198,7 @@ fn print_words(out: &mut Vec<u8>, word: &str, code: Option<&str>, text: &str) {
 }
 
 /// An untagged OK with a code.
-pub(crate) fn untagged_ok(out: &mut Vec<u8>, code: &str, text: &str) {
+fn untagged_ok(out: &mut Vec<u8>, code: &str, text: &str) {
     out.push(b'*');
     print_words(out, "OK", Some(code), text);
 }
@@ -201,6 +259,11 @@ pub(crate) fn copy_uid(validity: UidValidity, pairs: &[(Uid, Uid)]) -> String {
     sets.push(b' ');
     print_numbers(pairs.iter().map(|(_, to)| to.0), &mut sets);
     format!("COPYUID {validity} {}", String::from_utf8_lossy(&sets))
+}
+
+/// RFC 6851 §4.3: COPYUID comes before the expunges that belong to it.
+pub(crate) fn moved(out: &mut Vec<u8>, code: &str) {
+    untagged_ok(out, code, "Moved");
 }
 
 /// RFC 3501 §7.5: a literal may come, or the next line of an exchange.

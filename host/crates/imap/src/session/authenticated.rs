@@ -3,7 +3,7 @@
 use super::state::{About, Place, State};
 use super::{Event, Session};
 use crate::command::{Body, List, ListReturn, ListSelection, Tag};
-use crate::response::status::{self as status, Completion};
+use crate::response::status::{self as status, Completion, Misuse};
 
 impl Session {
     pub(super) fn obey_authenticated(&mut self, tag: Tag, body: Body, place: Place) -> State {
@@ -11,18 +11,18 @@ impl Session {
             Body::Select(mailbox) => self.start_select(tag, mailbox, false, place),
             Body::Examine(mailbox) => self.start_select(tag, mailbox, true, place),
             Body::Create(mailbox) => {
-                self.ask(tag, place, About::Plain("CREATE done"), |ticket| Event::Create { ticket, mailbox })
+                self.ask(tag, place, About::Plain("CREATE"), |ticket| Event::Create { ticket, mailbox })
             }
             Body::Delete(mailbox) => {
-                self.ask(tag, place, About::Plain("DELETE done"), |ticket| Event::Delete { ticket, mailbox })
+                self.ask(tag, place, About::Plain("DELETE"), |ticket| Event::Delete { ticket, mailbox })
             }
             Body::Rename { from, to } => {
-                self.ask(tag, place, About::Plain("RENAME done"), |ticket| Event::Rename { ticket, from, to })
+                self.ask(tag, place, About::Plain("RENAME"), |ticket| Event::Rename { ticket, from, to })
             }
-            Body::Subscribe(mailbox) => self.ask(tag, place, About::Plain("SUBSCRIBE done"), |ticket| {
+            Body::Subscribe(mailbox) => self.ask(tag, place, About::Plain("SUBSCRIBE"), |ticket| {
                 Event::Subscribe { ticket, mailbox, is_subscribed: true }
             }),
-            Body::Unsubscribe(mailbox) => self.ask(tag, place, About::Plain("UNSUBSCRIBE done"), |ticket| {
+            Body::Unsubscribe(mailbox) => self.ask(tag, place, About::Plain("UNSUBSCRIBE"), |ticket| {
                 Event::Subscribe { ticket, mailbox, is_subscribed: false }
             }),
             Body::List(list) => self.list(tag, list, place),
@@ -34,28 +34,27 @@ impl Session {
                     returns: ListReturn::default(),
                     is_extended: false,
                 };
-                self.ask(tag, place, About::Plain("LSUB done"), |ticket| Event::List {
+                self.ask(tag, place, About::Plain("LSUB"), |ticket| Event::List {
                     ticket,
                     list,
                     is_lsub: true,
                 })
             }
-            Body::Status { mailbox, items } => self.ask(tag, place, About::Plain("STATUS done"), |ticket| {
-                Event::Status { ticket, mailbox, items }
-            }),
+            Body::Status { mailbox, items } => self
+                .ask(tag, place, About::Plain("STATUS"), |ticket| Event::Status { ticket, mailbox, items }),
             Body::Append(append) => self.start_append(tag, append, place),
             Body::Namespace => {
                 status::namespace(&mut self.out);
-                self.complete(&tag, place, &Completion::ok("NAMESPACE done"))
+                self.complete(&tag, place, &Completion::done("NAMESPACE"))
             }
             Body::Enable(_) => {
                 status::enabled(&mut self.out);
-                self.complete(&tag, place, &Completion::ok("ENABLE done"))
+                self.complete(&tag, place, &Completion::done("ENABLE"))
             }
             Body::Idle => self.start_idle(tag, place),
             body => match place {
                 Place::Selected(selected) => self.obey_selected(tag, body, selected),
-                place => self.bad(&tag, place, "Select a mailbox first"),
+                place => self.bad(&tag, place, Misuse::NotSelected),
             },
         }
     }
@@ -73,12 +72,12 @@ impl Session {
         if list.patterns.iter().all(|pattern| pattern.is_empty()) && !list.is_extended {
             // RFC 3501 §6.3.8: an empty pattern asks for the separator.
             status::separator(&mut self.out);
-            return self.complete(&tag, place, &Completion::ok("LIST done"));
+            return self.complete(&tag, place, &Completion::done("LIST"));
         }
         if list.selection.recursive_match {
             // RFC 5258 is not offered as a whole.
-            return self.bad(&tag, place, "RECURSIVEMATCH is not known here");
+            return self.bad(&tag, place, Misuse::RecursiveMatch);
         }
-        self.ask(tag, place, About::Plain("LIST done"), |ticket| Event::List { ticket, list, is_lsub: false })
+        self.ask(tag, place, About::Plain("LIST"), |ticket| Event::List { ticket, list, is_lsub: false })
     }
 }

@@ -5,7 +5,7 @@ use maitred_wire::sasl::{Exchange, Mechanism, Sasl, SaslError};
 use super::state::{About, Authenticating, Place, State};
 use super::{Event, Session};
 use crate::command::{Secret, Tag};
-use crate::response::status::{self as status, Completion};
+use crate::response::status::{self as status, Completion, Misuse};
 
 impl Session {
     pub(super) fn start_authenticate(&mut self, tag: Tag, mechanism: &str, initial: Option<Secret>) -> State {
@@ -13,7 +13,7 @@ impl Session {
             return self.complete(&tag, Place::NotAuthenticated, &Completion::private_only());
         }
         let Some(mechanism) = Mechanism::parse(mechanism) else {
-            let completion = Completion::unsupported("No such mechanism");
+            let completion = Completion::no_mechanism();
             return self.complete(&tag, Place::NotAuthenticated, &completion);
         };
         match Sasl::start(mechanism, initial.as_ref().map(|Secret(response)| &**response)) {
@@ -50,10 +50,10 @@ impl Session {
     }
 
     fn fail(&mut self, tag: &Tag, error: SaslError) -> State {
-        let text = match error {
-            SaslError::Cancelled => "AUTHENTICATE cancelled",
-            SaslError::Malformed => "AUTHENTICATE is malformed",
+        let misuse = match error {
+            SaslError::Cancelled => Misuse::Cancelled,
+            SaslError::Malformed => Misuse::Malformed,
         };
-        self.bad(tag, Place::NotAuthenticated, text)
+        self.bad(tag, Place::NotAuthenticated, misuse)
     }
 }

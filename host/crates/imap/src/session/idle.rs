@@ -3,7 +3,7 @@
 use super::state::{Idling, Place, State};
 use super::{Event, Session};
 use crate::command::{Numbers, Tag};
-use crate::response::status::{self as status, Completion};
+use crate::response::status::{self as status, Completion, Misuse};
 use crate::view::Expunges;
 
 impl Session {
@@ -35,9 +35,9 @@ impl Session {
     pub(super) fn end_idle(&mut self, idling: Idling, line: &[u8]) -> State {
         self.event = Some(Event::IdleEnded);
         if line.eq_ignore_ascii_case(b"DONE") {
-            return self.complete(&idling.tag, idling.place, &Completion::ok("IDLE done"));
+            return self.complete(&idling.tag, idling.place, &Completion::done("IDLE"));
         }
-        self.bad(&idling.tag, idling.place, "DONE expected")
+        self.bad(&idling.tag, idling.place, Misuse::NotDone)
     }
 
     /// A line that is no command.

@@ -8,7 +8,7 @@ use crate::response::status::{self as status, Bye, Completion};
 impl Session {
     pub(super) fn log_out(&mut self, tag: &Tag, _: Place) -> State {
         status::bye(&mut self.out, Bye::Logout);
-        Completion::ok("LOGOUT done").print(tag, &mut self.out);
+        Completion::done("LOGOUT").print(tag, &mut self.out);
         State::Closing
     }
 }

@@ -5,7 +5,7 @@ use maitred_wire::sasl::Credentials;
 use super::state::{About, Place, State};
 use super::{Event, Session};
 use crate::command::{Body, Secret, Tag};
-use crate::response::status::{self as status, Bye, Completion};
+use crate::response::status::{self as status, Bye, Completion, Misuse};
 
 impl Session {
     /// One command: the old place goes in, the new state comes out.
@@ -14,19 +14,19 @@ impl Session {
             (Body::Capability, place) => {
                 let capabilities = self.capabilities(&place);
                 status::capability(&mut self.out, &capabilities);
-                self.complete(&tag, place, &Completion::ok("CAPABILITY done"))
+                self.complete(&tag, place, &Completion::done("CAPABILITY"))
             }
             (Body::Logout, place) => self.log_out(&tag, place),
             (Body::Id(_), place) => {
                 status::id(&mut self.out);
-                self.complete(&tag, place, &Completion::ok("ID done"))
+                self.complete(&tag, place, &Completion::done("ID"))
             }
             (Body::Noop, place @ (Place::NotAuthenticated | Place::Authenticated)) => {
-                self.complete(&tag, place, &Completion::ok("NOOP done"))
+                self.complete(&tag, place, &Completion::done("NOOP"))
             }
             (body, Place::NotAuthenticated) => self.obey_unauthenticated(tag, body),
             (Body::StartTls | Body::Authenticate { .. } | Body::Login { .. }, place) => {
-                self.bad(&tag, place, "Logged in already")
+                self.bad(&tag, place, Misuse::LoggedIn)
             }
             (body, place) => self.obey_authenticated(tag, body, place),
         }
@@ -39,9 +39,9 @@ impl Session {
             Body::Login { user, password } => self.log_in(tag, user, password),
             Body::Append(_) => {
                 self.reader.refuse_message();
-                self.bad(&tag, Place::NotAuthenticated, "Log in first")
+                self.bad(&tag, Place::NotAuthenticated, Misuse::NotLoggedIn)
             }
-            _ => self.bad(&tag, Place::NotAuthenticated, "Log in first"),
+            _ => self.bad(&tag, Place::NotAuthenticated, Misuse::NotLoggedIn),
         }
     }
 
@@ -49,16 +49,16 @@ impl Session {
     fn start_tls(&mut self, tag: &Tag) -> State {
         let place = Place::NotAuthenticated;
         if self.tls.is_some() {
-            return self.bad(tag, place, "TLS is up already");
+            return self.bad(tag, place, Misuse::TlsIsUp);
         }
         if !self.config.has_starttls {
-            return self.bad(tag, place, "TLS is not offered here");
+            return self.bad(tag, place, Misuse::NoTls);
         }
         if self.has_more || !self.reader.is_empty() {
             status::bye(&mut self.out, Bye::Injected);
             return State::Closing;
         }
-        Completion::ok("Begin TLS now").print(tag, &mut self.out);
+        Completion::begin_tls().print(tag, &mut self.out);
         State::StartingTls
     }
 

@@ -7,18 +7,18 @@ use maitred_mail::{Entry, Flags, Keywords, Snapshot, Uid};
 use super::state::{About, Place, Selected, State};
 use super::{Event, Session};
 use crate::command::{Body, FetchItem, Numbers, SearchKey, StoreAction, StoreOperation, Tag};
-use crate::response::status::{Completion, Refusal};
+use crate::response::status::{Completion, Misuse, Refusal};
 use crate::set::SequenceSet;
 use crate::view::Messages;
 
 impl Session {
     pub(super) fn obey_selected(&mut self, tag: Tag, body: Body, selected: Box<Selected>) -> State {
         match body {
-            Body::Noop => self.news(tag, selected, "NOOP done"),
-            Body::Check => self.news(tag, selected, "CHECK done"),
+            Body::Noop => self.news(tag, selected, "NOOP"),
+            Body::Check => self.news(tag, selected, "CHECK"),
             Body::Close => self.close(tag, selected),
             Body::Unselect => {
-                self.deselected(&tag, "UNSELECT done");
+                self.deselected(&tag, "UNSELECT");
                 std::mem::replace(&mut self.state, State::Closing)
             }
             Body::Expunge => self.expunge(tag, selected, None),
@@ -36,18 +36,18 @@ impl Session {
                 self.copy(tag, selected, About::Move, numbers, &set, mailbox)
             }
             // Every other command was obeyed where it belongs.
-            _ => self.bad(&tag, Place::Selected(selected), "Not now"),
+            _ => self.bad(&tag, Place::Selected(selected), Misuse::NotNow),
         }
     }
 
-    fn news(&mut self, tag: Tag, selected: Box<Selected>, text: &'static str) -> State {
-        self.ask(tag, Place::Selected(selected), About::Plain(text), |ticket| Event::Noop { ticket })
+    fn news(&mut self, tag: Tag, selected: Box<Selected>, command: &'static str) -> State {
+        self.ask(tag, Place::Selected(selected), About::Plain(command), |ticket| Event::Noop { ticket })
     }
 
     /// RFC 3501 §6.4.2: without EXPUNGE responses; nothing goes from a mailbox that is read-only.
     fn close(&mut self, tag: Tag, selected: Box<Selected>) -> State {
         if selected.is_read_only {
-            self.deselected(&tag, "CLOSE done");
+            self.deselected(&tag, "CLOSE");
             return std::mem::replace(&mut self.state, State::Closing);
         }
         let mailbox = selected.view.told().mailbox;
@@ -59,9 +59,9 @@ impl Session {
     }
 
     /// No mailbox is selected any more.
-    pub(super) fn deselected(&mut self, tag: &Tag, text: &'static str) {
+    pub(super) fn deselected(&mut self, tag: &Tag, command: &'static str) {
         self.event = Some(Event::Deselected);
-        self.state = self.complete(tag, Place::Authenticated, &Completion::ok(text));
+        self.state = self.complete(tag, Place::Authenticated, &Completion::done(command));
     }
 
     fn expunge(&mut self, tag: Tag, selected: Box<Selected>, uids: Option<Vec<Uid>>) -> State {
@@ -69,7 +69,7 @@ impl Session {
             return self.complete(&tag, Place::Selected(selected), &Completion::no(Refusal::ReadOnly));
         }
         let mailbox = selected.view.told().mailbox;
-        self.ask(tag, Place::Selected(selected), About::Plain("EXPUNGE done"), |ticket| Event::Expunge {
+        self.ask(tag, Place::Selected(selected), About::Plain("EXPUNGE"), |ticket| Event::Expunge {
             ticket,
             mailbox,
             uids,
@@ -79,7 +79,7 @@ impl Session {
     fn search(&mut self, tag: Tag, selected: Box<Selected>, numbers: Numbers, key: SearchKey) -> State {
         let told = Arc::clone(selected.view.told());
         let recent = selected.view.recent_uids().to_vec();
-        let about = About::Read("SEARCH done", numbers);
+        let about = About::Read("SEARCH", numbers);
         self.ask(tag, Place::Selected(selected), about, |ticket| Event::Search {
             ticket,
             told,
@@ -98,11 +98,11 @@ impl Session {
         items: Vec<FetchItem>,
     ) -> State {
         let Some(messages) = messages(&selected, numbers, set) else {
-            return self.bad(&tag, Place::Selected(selected), "No such message");
+            return self.bad(&tag, Place::Selected(selected), Misuse::NoMessage);
         };
         let recent = selected.view.recent_uids().to_vec();
         let may_set_seen = !selected.is_read_only;
-        let about = About::Read("FETCH done", numbers);
+        let about = About::Read("FETCH", numbers);
         self.ask(tag, Place::Selected(selected), about, |ticket| Event::Fetch {
             ticket,
             messages,
@@ -122,7 +122,7 @@ impl Session {
         operation: StoreOperation,
     ) -> State {
         let Some(messages) = messages(&selected, numbers, set) else {
-            return self.bad(&tag, Place::Selected(selected), "No such message");
+            return self.bad(&tag, Place::Selected(selected), Misuse::NoMessage);
         };
         if selected.is_read_only {
             return self.complete(&tag, Place::Selected(selected), &Completion::no(Refusal::ReadOnly));
@@ -147,7 +147,7 @@ impl Session {
         to: Box<str>,
     ) -> State {
         let Some(messages) = messages(&selected, numbers, set) else {
-            return self.bad(&tag, Place::Selected(selected), "No such message");
+            return self.bad(&tag, Place::Selected(selected), Misuse::NoMessage);
         };
         let is_move = matches!(about, About::Move);
         if is_move && selected.is_read_only {

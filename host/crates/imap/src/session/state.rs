@@ -119,7 +119,7 @@ pub(super) struct Question {
 #[derive(Debug)]
 pub(super) enum About {
     Login,
-    /// Done or not, and nothing more to it; what OK says.
+    /// Done or not, and nothing more to it; by its name.
     Plain(&'static str),
     Select {
         is_read_only: bool,
