@@ -125,3 +125,8 @@ async fn when_the_store_fails_the_client_is_told_no() {
     assert!(bob.no("COPY 1 Archive").await.contains("[UNAVAILABLE]"));
     assert_eq!(bob.ok("FETCH 1 FLAGS").await, "* 1 FETCH (FLAGS (\\Recent))\r\n");
 }
+
+#[test]
+fn a_handler_is_small() {
+    assert!(size_of::<maitred_flow::read::imap::Imap>() <= 128);
+}

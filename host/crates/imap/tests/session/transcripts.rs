@@ -99,3 +99,9 @@ fn begin(words: &str) -> Result<Driver, String> {
     }
     Ok(driver)
 }
+
+#[test]
+fn a_session_is_small() {
+    // What is rare is boxed: thousands of sessions do nothing but wait.
+    assert!(size_of::<maitred_imap::Session>() <= 640, "{}", size_of::<maitred_imap::Session>());
+}
