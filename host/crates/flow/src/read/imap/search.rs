@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use maitred_imap::command::{Numbers, SearchKey};
 use maitred_imap::response;
@@ -75,6 +76,7 @@ impl Imap {
                 return session.page(ticket, out.into());
             }
             let page = searching.messages.next_page(PAGE);
+            give_way().await;
             if let Err(refusal) = self.search_page(mailbox, &searching, page, &mut out).await {
                 // The response has begun: it is ended, and what it lacks is said.
                 response::search_end(&mut out);
@@ -191,4 +193,18 @@ impl Imap {
         }
         Ok(scan.into_hits())
     }
+}
+
+/// Lets others have the thread: thousands of keys may be asked of each message, and nothing is waited for where flags
+/// decide.
+async fn give_way() {
+    let mut is_given = false;
+    let once = |context: &mut Context<'_>| {
+        if std::mem::replace(&mut is_given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    };
+    std::future::poll_fn(once).await;
 }
