@@ -6,6 +6,7 @@
 
 mod answers;
 mod contract;
+mod docs;
 mod forbidden;
 mod imports;
 mod licences;
