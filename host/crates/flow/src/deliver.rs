@@ -113,22 +113,28 @@ impl Parcel {
 
     /// One commit, durable when this returns. Accounts get it once each, the queue once for all.
     pub(crate) async fn commit(self, house: &House, body: NewBody) -> Result<Durable, DeliverError> {
-        let mut batch = Batch { bodies: vec![body], intents: Vec::new(), urgency: Urgency::Now };
+        let batch = Batch { bodies: vec![body], intents: self.into_intents(0), urgency: Urgency::Now };
+        let receipt = house.store.commit(batch).await?;
+        receipt.durable.ok_or(DeliverError::Broken("a commit for now has no proof"))
+    }
+
+    /// What the store is asked to do with the body of this place in its batch.
+    pub(crate) fn into_intents(self, body: usize) -> Vec<Intent> {
         let (flags, keywords) = split_flags(&self.flags);
         let mailbox: Box<str> = self.mailbox.as_deref().unwrap_or(INBOX).into();
-        batch.intents.extend(self.accounts.iter().map(|account| Intent::Deliver {
+        let deliver = |account: &AccountId| Intent::Deliver {
             account: *account,
             mailbox: mailbox.clone(),
-            body: 0,
+            body,
             flags,
             keywords: keywords.clone(),
             internal_date: self.accepted,
-        }));
+        };
+        let mut intents: Vec<Intent> = self.accounts.iter().map(deliver).collect();
         if !self.remote.is_empty() {
-            batch.intents.push(Intent::Enqueue { body: Ok(0), entry: self.queue_entry() });
+            intents.push(Intent::Enqueue { body: Ok(body), entry: self.queue_entry() });
         }
-        let receipt = house.store.commit(batch).await?;
-        receipt.durable.ok_or(DeliverError::Broken("a commit for now has no proof"))
+        intents
     }
 
     fn queue_entry(self) -> Entry {
@@ -156,8 +162,20 @@ pub async fn submit_internal(
     envelope: &Envelope,
     content: Bytes,
 ) -> Result<(MessageId, Durable), DeliverError> {
-    let directory = house.store.directory();
     let id = house.store.next_message_id();
+    let parcel = addressed(house, envelope, id);
+    if parcel.is_empty() {
+        return Err(DeliverError::NoRecipients);
+    }
+    let body = own_body(house, &envelope.reverse_path, content).await?;
+    let durable = parcel.commit(house, body).await?;
+    tracing::info!(mail.id = %id, reverse_path = %envelope.reverse_path, "made a message");
+    Ok((id, durable))
+}
+
+/// A parcel for everybody in the envelope who can be reached.
+pub(crate) fn addressed(house: &House, envelope: &Envelope, id: MessageId) -> Parcel {
+    let directory = house.store.directory();
     let mut parcel = Parcel::new(envelope, house.now());
     for recipient in &envelope.recipients {
         let path = ForwardPath::Address(recipient.address.clone());
@@ -169,16 +187,19 @@ pub async fn submit_internal(
             ),
         }
     }
-    if parcel.is_empty() {
-        return Err(DeliverError::NoRecipients);
-    }
+    parcel
+}
+
+/// A message of our own as the store takes it.
+pub(crate) async fn own_body(
+    house: &House,
+    reverse_path: &ReversePath,
+    content: Bytes,
+) -> Result<NewBody, ContentError> {
     let mut taken = Content::new(house.store.draft(), house.config.limits.header_octets_max);
     taken.take(content).await?;
     taken.end().await?;
-    let body = taken.into_body(&trace::return_path(&envelope.reverse_path), "");
-    let durable = parcel.commit(house, body).await?;
-    tracing::info!(mail.id = %id, reverse_path = %envelope.reverse_path, "made a message");
-    Ok((id, durable))
+    Ok(taken.into_body(&trace::return_path(reverse_path), ""))
 }
 
 /// System flags as a set, everything else as keywords. `\Recent` and unknown system flags mean nothing here.

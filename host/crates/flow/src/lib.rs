@@ -2,8 +2,10 @@
 //!
 //! Async without a runtime: time comes from a `Clock`, octets and timers are the drivers' matter.
 
+mod bounce;
 pub mod content;
 pub mod deliver;
+pub mod dialer;
 pub mod head;
 pub mod house;
 pub mod judge;
@@ -12,10 +14,13 @@ pub mod maildrop;
 mod quota;
 pub mod read;
 pub mod receive;
+pub mod relay;
 pub mod resolve;
 mod submission;
 pub mod trace;
 
+pub use dialer::{Call, DialError, Dialer};
 pub use house::{Config, House, Limits};
 pub use login::{LoginError, Logins};
 pub use receive::{Arrival, Receive};
+pub use relay::{Conversation, Relay};

@@ -4,6 +4,8 @@
 
 mod clock;
 mod connection;
+mod courier;
+mod dialer;
 mod driver;
 mod gate;
 mod listener;
@@ -13,6 +15,8 @@ mod stop;
 
 pub use clock::SystemClock;
 pub use connection::Connection;
+pub use courier::Courier;
+pub use dialer::TcpDialer;
 pub use driver::{DriveError, Patience, Side, drive};
 pub use gate::{Admission, Gate, Limits, LimitsError};
 pub use listener::{Accepted, BindError, Entrance, Listener};

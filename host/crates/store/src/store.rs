@@ -399,7 +399,19 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Unavailable`].
     pub async fn queue(&self) -> Result<Vec<(QueueId, maitred_queue::Entry, BodyRef)>, Error> {
-        let pairs = self.0.shared.view.range(b"q", &keys::behind(b"q"), usize::MAX)?;
+        self.queue_after(MessageId(0)).await
+    }
+
+    /// What was queued after this entry, oldest first: numbers grow in the order of commits.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Unavailable`].
+    pub async fn queue_after(
+        &self,
+        newest: QueueId,
+    ) -> Result<Vec<(QueueId, maitred_queue::Entry, BodyRef)>, Error> {
+        let from = keys::queue(newest.0.saturating_add(1));
+        let pairs = self.0.shared.view.range(&from, &keys::behind(b"q"), usize::MAX)?;
         let decoded = pairs.into_iter().map(|(key, value)| {
             let id = keys::number_of(&key).ok_or_else(|| Error::Damaged("a key of the queue".to_owned()))?;
             let (entry, body) = codec::decode_queue(value)?;
