@@ -6,6 +6,7 @@
 
 pub mod ledger;
 pub mod letter;
+pub mod served;
 pub mod verify;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 
 mod killed;
 mod powerless;
+mod served;
 mod syncs;
 
 use std::io::{BufRead, BufReader};

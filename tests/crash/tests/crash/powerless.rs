@@ -11,7 +11,7 @@ use tests_crash::ledger::Ledger;
 use crate::{chance, rounds, run_and_kill, verify, writer};
 
 /// The model, compiled; `None` without a C compiler.
-fn model(folder: &Path) -> Option<PathBuf> {
+pub(crate) fn model(folder: &Path) -> Option<PathBuf> {
     let library = folder.join("powerloss.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/powerloss.c");
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
@@ -25,7 +25,7 @@ fn model(folder: &Path) -> Option<PathBuf> {
     Some(library)
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub(crate) fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.as_ref().unwrap().file_name()));
@@ -41,7 +41,7 @@ fn copy_all(from: &Path, to: &Path) {
 fn a_power_cut_loses_nothing_that_was_acknowledged() {
     let folder = TempDir::new().unwrap();
     let Some(library) = model(folder.path()) else {
-        println!("IGNORED: no C compiler, the power loss model is not run");
+        println!("SKIPPED: no C compiler, the power loss model is not run");
         return;
     };
     let (mut chance, mut ledger, mut rebuilt) = (chance(), Ledger::default(), 0);

@@ -11,7 +11,7 @@ const COMMITS: u64 = 25;
 #[test]
 fn every_commit_is_synced_once_before_it_is_acknowledged() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
-        println!("IGNORED: no strace, syncs are not counted");
+        println!("SKIPPED: no strace, syncs are not counted");
         return;
     }
     let folder = tempfile::TempDir::new().unwrap();
@@ -23,7 +23,7 @@ fn every_commit_is_synced_once_before_it_is_acknowledged() {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).count();
     if !child.wait().unwrap().success() {
-        println!("IGNORED: strace may not trace here");
+        println!("SKIPPED: strace may not trace here");
         return;
     }
     let trace = std::fs::read_to_string(&trace).unwrap();

@@ -1,0 +1,11 @@
+//! The whole program as people and their mail clients use it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod clients;
+mod commands;
+mod evil;
+mod journey;
+mod life;
+mod mailboxes;
+mod relay;
