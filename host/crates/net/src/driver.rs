@@ -45,6 +45,8 @@ pub enum DriveError {
 /// How long the driver waits for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
+    /// For a host to answer a call: 30 seconds.
+    pub connect: Duration,
     /// For a peer to take up to 64 KiB: 3 minutes (RFC 5321 §4.5.3.2.5, which is about the other direction).
     pub write: Duration,
     /// For a handshake: 30 seconds.
@@ -56,6 +58,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            connect: Duration::from_secs(30),
             write: Duration::from_mins(3),
             handshake: Duration::from_secs(30),
             stop: Duration::from_secs(10),
