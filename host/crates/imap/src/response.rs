@@ -13,7 +13,7 @@ use crate::name;
 pub use fetch::flag_list;
 pub(crate) use fetch::{body_structure, envelope, internal_date};
 pub use listing::{Attribute, Listed, StatusFacts, list, search_begin, search_end, search_number, status};
-pub use status::Refusal;
+pub use status::{Refusal, TURNED_AWAY};
 
 /// Quoted strings longer than this go as literals: some clients have a limit for lines.
 const QUOTED_OCTETS_MAX: usize = 4096;

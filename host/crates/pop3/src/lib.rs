@@ -19,5 +19,5 @@ mod session;
 
 pub use config::{Config, Limits};
 pub use maildrop::Maildrop;
-pub use response::Refusal;
+pub use response::{Refusal, TURNED_AWAY};
 pub use session::{Event, Session};

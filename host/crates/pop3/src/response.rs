@@ -7,6 +7,9 @@ use maitred_wire::sasl::Mechanism;
 
 use crate::command::CommandError;
 
+/// What a client is told for whom there is no room, before any session.
+pub const TURNED_AWAY: &[u8] = b"-ERR [SYS/TEMP] Too many connections, try again later\r\n";
+
 /// Why something is refused, as flow says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

@@ -65,6 +65,8 @@ pub enum ReplyError {
     TooLong,
 }
 
+/// What a client is told for whom there is no room, before any session (RFC 5321 §3.1).
+pub const TURNED_AWAY: &[u8] = b"421 4.3.2 Too many connections, try again later\r\n";
 /// No reply of a server may have more lines than this.
 pub const REPLY_LINES_MAX: usize = 128;
 /// A reply's line may have so many octets, CRLF included (RFC 5321 §4.5.3.1.5).

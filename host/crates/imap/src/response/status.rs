@@ -13,6 +13,9 @@ use crate::response::{flag_list, print_number};
 use crate::set::print_numbers;
 use crate::view::{Change, Changes, View};
 
+/// What a client is told for whom there is no room, before any session (RFC 3501 §7.1.5).
+pub const TURNED_AWAY: &[u8] = b"* BYE [UNAVAILABLE] Too many connections, try again later\r\n";
+
 /// Why a command is not done, in facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
