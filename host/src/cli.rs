@@ -1,11 +1,13 @@
 //! The command line: what is asked, of whom, and with which exit code it ends.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Log, LogFormat};
 use crate::{demo, logging, serve};
 
 /// The mail server whose policy is Wasm.
@@ -97,37 +99,20 @@ async fn execute(cli: &Cli) -> Result<(), End> {
     match cli.command.as_ref().unwrap_or(&Command::Serve) {
         Command::Serve => {
             let config = load(cli)?;
-            start_log(&config.log.filter)?;
+            start_log(&config.log)?;
             serve::run(config, cli.data.as_deref(), cli.json).await.map_err(|error| Failed(error).into())
         }
         Command::Demo => {
-            start_log("off")?;
+            start_log(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
             demo::run(cli.json).await.map_err(|error| Failed(error).into())
         }
         Command::Check { print } => {
             let config = load(cli)?;
-            check(&config).await?;
-            if *print {
-                print!("{}", config.effective());
-            } else if cli.json {
-                println!("{}", serde_json::json!({ "ok": true }));
-            } else {
-                println!("The configuration and its plugins are good.");
-            }
+            let told = check::run(&config, *print, cli.json).await.map_err(End::Config)?;
+            print!("{told}");
             Ok(())
         }
     }
-}
-
-/// Plugins, routes and the log's filter; the rest was checked when it was loaded.
-async fn check(config: &Config) -> Result<(), End> {
-    let bad = |what: String| End::Config(ConfigError::new(what));
-    maitred_plugin_host::PluginHost::check(config.plugins.clone(), serve::bundled())
-        .await
-        .map_err(|error| bad(error.to_string()))?;
-    maitred_route::Router::new(config.route.clone(), &config.hostname, config.own_addresses())
-        .map_err(|error| bad(error.to_string()))?;
-    Ok(())
 }
 
 fn load(cli: &Cli) -> Result<Config, ConfigError> {
@@ -139,8 +124,8 @@ fn load(cli: &Cli) -> Result<Config, ConfigError> {
     }
 }
 
-fn start_log(filter: &str) -> Result<(), ConfigError> {
-    logging::start(filter).map_err(ConfigError::new)
+fn start_log(log: &Log) -> Result<(), ConfigError> {
+    logging::start(log).map_err(ConfigError::new)
 }
 
 const HERE: &str = "maitred.toml";

@@ -1,22 +1,28 @@
-//! Where log lines go: standard error, as `RUST_LOG` or `[log]` says.
+//! Where log lines go and how they look: standard error, `RUST_LOG` before `[log]`.
+
+use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// From now on lines of this filter are written. `RUST_LOG` goes before `filter`.
+use crate::config::{Log, LogFormat};
+
+/// Begins to log. Once a process.
 ///
 /// # Errors
-/// When the filter cannot be read.
-pub(crate) fn start(filter: &str) -> Result<(), String> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(own) if !own.is_empty() => own,
-        _ => filter.to_owned(),
+/// `RUST_LOG` is no filter.
+pub(crate) fn start(config: &Log) -> Result<(), String> {
+    let said = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.is_empty());
+    let (name, text) = match &said {
+        Some(text) => (EnvFilter::DEFAULT_ENV, text),
+        None => ("log.filter", &config.filter),
     };
-    let parsed = EnvFilter::try_new(&filter).map_err(|error| format!("log.filter: {filter:?}: {error}"))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        .try_init()
-        .map_err(|error| error.to_string())
+    let filter = EnvFilter::try_new(text).map_err(|error| format!("{name}: {error}"))?;
+    let is_terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start finds the first in place, which is as good.
+    let _ = match config.format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(is_terminal).try_init(),
+    };
+    Ok(())
 }

@@ -1,24 +1,42 @@
-//! Every key's effect, and what is refused.
+//! Every key of the configuration: its effect, or its refusal with file and line.
 
 use std::time::Duration;
 
+use maitred_policy::OnError;
+use maitred_route::TlsPolicy;
+
 use super::*;
 
-fn load(text: &str) -> Result<Config, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("maitred.toml");
-    std::fs::write(folder.path().join("secret"), "word\n").unwrap();
-    std::fs::write(&path, text).unwrap();
-    Config::load(&path, None)
-        .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("/etc/maitred/maitred.toml"), text, None)
+}
+
+fn good(text: &str) -> Config {
+    parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[track_caller]
+fn bad(text: &str, line: usize, key: &str, problem: &str) {
+    let error = parse(text).expect_err(text);
+    assert!(
+        error.line == Some(line) && error.key == key && error.problem.contains(problem),
+        "{text}\n{error}\nwanted line {line}, {key}: {problem}"
+    );
+    assert!(error.to_string().starts_with(&format!("/etc/maitred/maitred.toml:{line}: ")), "{error}");
 }
 
 #[test]
-fn without_a_file_everything_has_a_default() {
-    let config = Config::defaults(None).unwrap();
-    let ports: Vec<_> =
-        config.listeners.iter().map(|listener| (listener.protocol.name(), listener.bind[0].port())).collect();
-    let expected = [
+fn nothing_configured_serves_everything_on_loopback() {
+    let config = Config::new(None);
+    let served: Vec<(&str, u16)> = config
+        .listeners
+        .iter()
+        .map(|listener| {
+            assert!(listener.bind.iter().all(|address| address.ip().is_loopback()));
+            (listener.protocol.name(), listener.bind[0].port())
+        })
+        .collect();
+    let contract = [
         ("smtp", 2525),
         ("submission", 2587),
         ("submissions", 2465),
@@ -29,185 +47,321 @@ fn without_a_file_everything_has_a_default() {
         ("pop3s", 2995),
         ("http", 2080),
     ];
-    assert_eq!(ports, expected);
-    assert!(config.listeners.iter().all(|listener| listener.bind[0].ip().is_loopback()));
-    assert_eq!(
-        (config.hostname.as_str(), config.data_dir.as_path()),
-        ("localhost", Path::new("maitred-data"))
-    );
-    assert!(config.store.should_sync && !config.allow_plaintext && config.listeners[0].relay_from.is_empty());
+    assert_eq!(served, contract);
+    assert_eq!(format!("{:?}", Config { file: None, ..good("data_dir = '/d'") }.limits_shown()), {
+        format!("{:?}", Config::new(Some(Path::new("/d"))).limits_shown())
+    });
 }
 
-#[test]
-fn every_key_reaches_its_room() {
-    let config = load(
-        r#"
-hostname = "mx.example.test"
-data_dir = "data"
-postmaster = "root@example.test"
-[[listener]]
-protocol = "smtp"
-bind = ["127.0.0.1:2525", "[::1]:2525"]
-proxy_protocol = ["10.0.0.0/8"]
-relay_from = ["127.0.0.0/8"]
-[store]
-backend = "sled"
-sync = "never"
-cache = "8MiB"
-reserve = "1MiB"
-[limits]
-message_size = "5MiB"
-header_size = "64KiB"
-recipients = 10
-received_fields = 20
-connections = 30
-connections_per_ip = 4
-errors = 5
-refusals = 6
-transactions = 7
-command_timeout = "1m"
-auth_failures = 0
-plugin_delay = "2s"
-[dns]
-servers = ["127.0.0.1:5353"]
-dnssec = false
-timeout = "1s"
-attempts = 1
-[outbound]
-port = 2626
-source_addresses = ["127.0.0.2"]
-allow_loopback_mx = true
-retry = ["1m", "2m"]
-expire = "4d"
-delay_warning = "1h"
-max_connections_per_domain = 3
-tls = "require"
-[[outbound.route]]
-domain = "example.net"
-relay = "smtp.example.net:587"
-tls = "none"
-username = "me"
-password_file = "secret"
-[auth]
-allow_plaintext = true
-[plugins]
-directory = "plugins"
-[[plugin]]
-name = "rules"
-mode = "enforce"
-order = 7
-on_error = "tempfail"
-limits = { memory = "16MiB", time = "100ms", concurrency = 2, host_calls = 9, octets = "1MiB" }
-grants = []
-config = { header = "X-Test" }
-[log]
-filter = "debug"
-"#,
-    )
-    .unwrap();
-    assert_eq!(
-        (config.hostname.as_str(), config.flow.hostname.as_str()),
-        ("mx.example.test", "mx.example.test")
-    );
-    assert!(config.data_dir.ends_with("data") && config.store.directory.ends_with("data/store"));
-    assert_eq!(config.flow.postmaster.unwrap().to_string(), "root@example.test");
-    let [listener] = config.listeners.as_slice() else { panic!("one listener replaces the defaults") };
-    assert_eq!((listener.bind.len(), listener.proxy_protocol.len(), listener.relay_from.len()), (2, 1, 1));
-    assert_eq!(
-        (config.store.should_sync, config.store.cache_octets, config.store.reserve_octets),
-        (false, 8 << 20, 1 << 20)
-    );
-    assert_eq!((config.smtp.message_octets_max, config.imap.grammar.message_octets_max), (5 << 20, 5 << 20));
-    assert!(config.smtp.drain_octets_max > 5 << 20);
-    assert_eq!(
-        (config.smtp.recipients_max, config.smtp.refusals_max, config.smtp.transactions_max),
-        (10, 6, 7)
-    );
-    assert_eq!((config.smtp.errors_max, config.imap.errors_max, config.pop3.errors_max), (5, 5, 5));
-    let minute = Duration::from_mins(1);
-    assert_eq!(
-        (config.smtp.command_timeout, config.smtp.data_timeout, config.imap.command_timeout),
-        (minute, minute, minute)
-    );
-    assert_eq!((config.gate.connections, config.gate.connections_per_ip), (30, 4));
-    let flow = &config.flow.limits;
-    assert_eq!((flow.header_octets_max, flow.received_max, flow.auth_failures), (64 << 10, 20, 0));
-    assert_eq!(flow.delay_max, Duration::from_secs(2));
-    assert_eq!(
-        (config.dns.servers.len(), config.dns.attempts, config.dns.timeout),
-        (1, 1, Duration::from_secs(1))
-    );
-    assert_eq!(config.queue.retry, [Duration::from_mins(1), Duration::from_mins(2)]);
-    assert_eq!(
-        (config.queue.expire, config.queue.delay_warning),
-        (Duration::from_hours(96), Duration::from_hours(1))
-    );
-    assert_eq!(config.queue.max_connections_per_domain, 3);
-    assert_eq!((config.route.port, config.route.allow_loopback_mx), (2626, true));
-    assert_eq!(config.route.tls, maitred_route::TlsPolicy::Require);
-    assert_eq!(config.route.source_addresses.len(), 1);
-    let route = &config.route.routes[0];
-    assert_eq!((route.relay.port, route.tls), (587, Some(maitred_route::TlsPolicy::None)));
-    assert_eq!(route.credentials.as_ref().map(|login| login.password.as_str()), Some("word"));
-    assert!(config.allow_plaintext);
-    assert!(config.plugins.directory.as_ref().unwrap().is_absolute());
-    let plugin = &config.plugins.plugins[0];
-    assert_eq!((plugin.order, plugin.on_error), (7, maitred_policy::OnError::Tempfail));
-    assert_eq!((plugin.limits.memory, plugin.limits.time), (16 << 20, Duration::from_millis(100)));
-    assert_eq!((plugin.limits.concurrency, plugin.limits.host_calls, plugin.limits.octets), (2, 9, 1 << 20));
-    assert_eq!(plugin.config, serde_json::json!({ "header": "X-Test" }));
-    assert_eq!(config.log.filter, "debug");
-}
-
-#[test]
-fn what_is_printed_is_read_again_as_the_same() {
-    let config = load("hostname = \"mx.example.test\"\n[limits]\nrecipients = 5\n").unwrap();
-    let again = load(config.effective()).unwrap();
-    assert_eq!(again.effective(), config.effective());
-    assert_eq!(again.smtp.recipients_max, 5);
-}
-
-#[test]
-fn mistakes_are_told_with_line_and_key() {
-    for (text, told) in [
-        ("hostname = 5\n", "maitred.toml:1: hostname: invalid type"),
-        ("\n\n[limits]\nrecipient = 5\n", "maitred.toml:4: unknown field `recipient`"),
-        ("nonsense = 1\n", "maitred.toml:1: unknown field `nonsense`"),
-        ("[limits]\ncommand_timeout = \"5 bananas\"\n", "maitred.toml:2: command_timeout: expected a time"),
-        ("[limits]\nmessage_size = \"big\"\n", "maitred.toml:2: message_size: expected a size"),
+impl Config {
+    /// What does not depend on where the file is.
+    fn limits_shown(&self) -> impl fmt::Debug + use<> {
+        let all = self.clone();
         (
-            "[[listener]]\nprotocol = \"gopher\"\nbind = []\n",
-            "maitred.toml:2: protocol: unknown variant `gopher`",
-        ),
-        ("[[listener]]\nprotocol = \"imap\"\nbind = []\n", "listener: imap: bind"),
-        (
-            "[[listener]]\nprotocol = \"imap\"\nbind = [\"127.0.0.1:0\"]\nrelay_from = [\"::1\"]\n",
-            "relay_from",
-        ),
-        (
-            "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nrelay_from = [\"x\"]\n",
-            ":4: relay_from: expected an address",
-        ),
-        ("hostname = \"a b\"\n", "hostname: "),
-        ("[outbound]\nretry = []\n", "outbound.retry: needs"),
-        ("[[outbound.route]]\ndomain = \"a.test\"\nrelay = \"x:0\"\n", ":3: relay: expected a host"),
-        ("[[outbound.route]]\ndomain = \"a.test\"\nrelay = \"x\"\nusername = \"u\"\n", "go together"),
-        ("[tls]\ncertificate = \"absent.pem\"\nkey = \"absent.key\"\n", "absent.pem"),
-        ("[tls]\ncertificate = \"absent.pem\"\n", "tls: "),
-        ("[tls]\nacme = { contact = \"x\", directory = \"y\" }\n", "tls: "),
-        ("[store]\nbackend = \"postgres\"\n", "store.backend"),
-        ("[dns]\ndnssec = true\n", "dns.dnssec"),
-        ("[dkim.'a.test']\nselector = \"x\"\n", "dkim: not available"),
-        ("[[plugin]]\nname = \"rules\"\nmode = \"shadow\"\n", "plugin.mode"),
-        ("[[plugin]]\nname = \"rules\"\nmode = { canary = 10 }\n", "plugin.mode"),
-        (
-            "[[listener]]\nprotocol = \"smtp\"\nbind = [\"127.0.0.1:0\"]\nxclient = [\"127.0.0.1\"]\n",
-            "xclient",
-        ),
-        ("hostname = \n", "maitred.toml:1: "),
-    ] {
-        let error = load(text).map(|_| ()).unwrap_err();
-        assert!(error.contains(told), "{text}: {error:?} lacks {told:?}");
-        assert_eq!(error.lines().count(), 1, "{error}");
+            all.smtp,
+            all.imap,
+            all.pop3,
+            all.gate,
+            all.flow,
+            all.queue,
+            all.route,
+            all.dns,
+            all.store,
+            all.plugins,
+        )
     }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table, an entry a key")]
+fn each_key_does_what_it_says() {
+    type Effect = fn(&Config) -> bool;
+    let effects: [(&str, Effect); 56] = [
+        ("hostname = 'mx.example.test'", |c| {
+            c.hostname == "mx.example.test" && c.flow.hostname == "mx.example.test"
+        }),
+        ("data_dir = 'd'", |c| {
+            c.data_dir == Path::new("/etc/maitred/d")
+                && c.store.directory == Path::new("/etc/maitred/d/store")
+                && c.plugins.directory.as_deref() == Some(Path::new("/etc/maitred/d/plugins"))
+        }),
+        ("postmaster = 'p@a.test'", |c| {
+            c.flow.postmaster.as_ref().is_some_and(|p| p.to_string() == "p@a.test")
+        }),
+        ("[log]\nfilter = 'warn,maitred_smtp=debug'", |c| c.log.filter == "warn,maitred_smtp=debug"),
+        ("[log]\nformat = 'json'", |c| c.log.format == LogFormat::Json),
+        ("[[listener]]\nprotocol = 'lmtp'\nbind = ['127.0.0.1:0', '[::1]:24']", |c| {
+            c.listeners.len() == 1
+                && c.listeners[0].protocol == Protocol::Lmtp
+                && c.listeners[0].bind.len() == 2
+        }),
+        (
+            "[[listener]]\nprotocol = 'imaps'\nbind = ['127.0.0.1:993']\nproxy_protocol = ['10.0.0.0/8']",
+            |c| c.listeners[0].proxy_protocol[0].contains([10, 1, 1, 1].into()),
+        ),
+        (
+            "[[listener]]\nprotocol = 'smtp'\nbind = ['127.0.0.1:25']\nxclient = []\nrelay_from = ['192.0.2.1']",
+            |c| c.listeners[0].relay_from[0].contains([192, 0, 2, 1].into()),
+        ),
+        ("[store]\nbackend = 'sled'\nsync = 'never'", |c| !c.store.should_sync),
+        ("[store]\ncache = '1MiB'", |c| c.store.cache_octets == 1 << 20),
+        ("[store]\nsegment = '8MiB'", |c| c.store.segment_octets == 8 << 20),
+        ("[store]\ninline_body = '64KiB'", |c| c.store.inline_octets_max == 64 << 10),
+        ("[store]\nflags_within = '50ms'", |c| c.store.soon == Duration::from_millis(50)),
+        ("[store]\nreserve = '1GB'", |c| c.store.reserve_octets == 1_000_000_000),
+        ("[store]\nsnapshots = 9", |c| c.store.snapshots_max == 9),
+        ("[limits]\nmessage_size = '10MB'", |c| {
+            c.smtp.message_octets_max == 10_000_000 && c.imap.grammar.message_octets_max == 10_000_000
+        }),
+        ("[limits]\nmessage_size = 1000", |c| c.smtp.message_octets_max == 1000),
+        ("[limits]\nrecipients = 7", |c| c.smtp.recipients_max == 7),
+        ("[limits]\nconnections = 8", |c| c.gate.connections == 8),
+        ("[limits]\nconnections_per_ip = 3", |c| c.gate.connections_per_ip == 3),
+        ("[limits]\nerrors = 4", |c| {
+            c.smtp.errors_max == 4 && c.imap.errors_max == 4 && c.pop3.errors_max == 4
+        }),
+        ("[limits]\ncommand_timeout = '2s'", |c| {
+            let two = Duration::from_secs(2);
+            [c.smtp.command_timeout, c.smtp.data_timeout, c.imap.command_timeout] == [two; 3]
+        }),
+        ("[limits]\nrefusals = 4", |c| c.smtp.refusals_max == 4),
+        ("[limits]\ntransactions = 5", |c| c.smtp.transactions_max == 5),
+        ("[limits]\nauth_failures = 0", |c| c.flow.limits.auth_failures == 0),
+        ("[limits]\nheader_size = '64KiB'", |c| c.flow.limits.header_octets_max == 64 << 10),
+        ("[limits]\nreceived_fields = 30", |c| c.flow.limits.received_max == 30),
+        ("[limits]\nplugin_delay = '0s'", |c| c.flow.limits.delay_max.is_zero()),
+        ("[limits]\nerrors = 4\n[limits.imap]\nerrors_max = 6", |c| {
+            c.imap.errors_max == 6 && c.pop3.errors_max == 4
+        }),
+        ("[limits.smtp]\nidle_commands_max = 5", |c| c.smtp.idle_commands_max == 5),
+        ("[limits.smtp]\ndata_octets_min = '1KiB'", |c| c.smtp.data_octets_min == 1024),
+        ("[limits.imap]\nautologout = '45m'", |c| c.imap.autologout == Duration::from_mins(45)),
+        ("[limits.imap]\nset_elements_max = 10", |c| c.imap.grammar.set_elements_max == 10),
+        ("[limits.pop3]\nmessages_max = 10", |c| c.pop3.messages_max == 10),
+        ("[dns]\nservers = ['127.0.0.1:5353', '::1']\ndnssec = false", |c| {
+            c.dns.servers.iter().map(|s| s.port()).eq([5353, 53])
+        }),
+        ("[dns]\ntimeout = '1s'", |c| c.dns.timeout == Duration::from_secs(1)),
+        ("[dns]\nattempts = 4", |c| c.dns.attempts == 4),
+        ("[dns]\ncache_entries = 0", |c| c.dns.cache_entries == 0),
+        ("[outbound]\nport = 2526", |c| c.route.port == 2526),
+        ("[outbound]\nsource_addresses = ['192.0.2.9', '2001:db8::9']", |c| {
+            c.route.source_addresses.len() == 2
+        }),
+        ("[outbound]\nallow_loopback_mx = true", |c| c.route.allow_loopback_mx),
+        ("[outbound]\nretry = ['1s', '2m']", |c| {
+            c.queue.retry == [Duration::from_secs(1), Duration::from_mins(2)]
+        }),
+        ("[outbound]\nexpire = '1d'", |c| c.queue.expire == Duration::from_hours(24)),
+        ("[outbound]\ndelay_warning = '1h'", |c| c.queue.delay_warning == Duration::from_hours(1)),
+        ("[outbound]\nmax_connections_per_domain = 2", |c| c.queue.max_connections_per_domain == 2),
+        ("[outbound]\nsettle_retry = '1s'", |c| c.queue.settle_retry == Duration::from_secs(1)),
+        ("[outbound]\ntls = 'require'", |c| c.route.tls == TlsPolicy::Require),
+        ("[outbound]\nhops_max = 2\naddresses_max = 3", |c| {
+            c.route.hops_max == 2 && c.route.addresses_max == 3
+        }),
+        ("[[outbound.route]]\ndomain = 'example.net'\nrelay = 'smtp.example.net:587'\ntls = 'none'", |c| {
+            let route = &c.route.routes[0];
+            route.domain.as_str() == "example.net"
+                && route.relay.port == 587
+                && route.tls == Some(TlsPolicy::None)
+        }),
+        ("[auth]\nallow_plaintext = true", |c| c.allow_plaintext),
+        ("[dkim]", |c| c.hostname == "localhost"),
+        ("[plugins]\ndirectory = 'p'", |c| {
+            c.plugins.directory.as_deref() == Some(Path::new("/etc/maitred/p"))
+        }),
+        (
+            "[[plugin]]\nname = 'rules'\nmode = 'enforce'\norder = -5\non_error = 'tempfail'\ngrants = []",
+            |c| {
+                let plugin = &c.plugins.plugins[0];
+                plugin.name == "rules" && plugin.order == -5 && plugin.on_error == OnError::Tempfail
+            },
+        ),
+        ("[[plugin]]\nname = 'x'\npath = 'x.wasm'", |c| {
+            c.plugins.plugins[0].path.as_deref() == Some(Path::new("/etc/maitred/x.wasm"))
+        }),
+        (
+            "[[plugin]]\nname = 'x'\nlimits = { memory = '1MiB', time = '9ms', concurrency = 2, host_calls = 3, octets = 4 }",
+            |c| {
+                let l = c.plugins.plugins[0].limits;
+                (l.memory, l.time, l.concurrency, l.host_calls, l.octets)
+                    == (1 << 20, Duration::from_millis(9), 2, 3, 4)
+            },
+        ),
+        ("[[plugin]]\nname = 'x'\nconfig = { delay = '5m', list = [1, 2.5, true], at = 2026-01-02 }", |c| {
+            c.plugins.plugins[0].config
+                == serde_json::json!({"delay": "5m", "list": [1, 2.5, true], "at": "2026-01-02"})
+        }),
+    ];
+    for (text, effect) in effects {
+        assert!(effect(&good(text)), "{text}");
+        // Nothing is shown by what is so anyway. (Tables of lists have no entry by default.)
+        assert!(text.contains("[[") || text == "[dkim]" || !effect(&good("")), "{text} is the default");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line() {
+    bad("\nhostnam = 'a.test'", 2, "hostnam", "unknown key; expected one of hostname, data_dir");
+    bad("[limits]\nrecipients = 1\nfoo = 2", 3, "limits.foo", "unknown key");
+    bad("[limits.smtp]\nerrors = 2", 2, "limits.smtp.errors", "unknown key");
+    bad("[nothing]\na = 1", 1, "nothing", "unknown key");
+    bad("hostname = 'a b'", 1, "hostname", "expected a host name");
+    bad("hostname = '[192.0.2.1]'", 1, "hostname", "expected a host name");
+    bad(
+        "[limits]\n\nrecipients = 'many'",
+        3,
+        "limits.recipients",
+        "expected a whole number, at least 1; found \"many\"",
+    );
+    bad("[limits]\nrecipients = 0", 2, "limits.recipients", "at least 1; found 0");
+    bad("[limits]\nrecipients = -1", 2, "limits.recipients", "found -1");
+    bad("[limits]\nerrors = 5000000000", 2, "limits.errors", "expected a whole number");
+    bad("[limits]\nmessage_size = '50 megs'", 2, "limits.message_size", "expected a size such as");
+    bad("[limits]\ncommand_timeout = 300", 2, "limits.command_timeout", "expected a time such as");
+    bad("[limits]\ncommand_timeout = '0s'", 2, "limits.command_timeout", "expected a time such as");
+    bad("limits = 3", 1, "limits", "expected a table: [limits]; found 3");
+    bad("[listener]\nprotocol = 'smtp'", 1, "listener", "expected a list of tables: [[listener]]");
+    bad("[[listener]]\nbind = ['127.0.0.1:1']", 1, "listener.protocol", "is missing");
+    bad("\n[[listener]]\nprotocol = 'smtp'", 2, "listener.bind", "is missing");
+    bad("[[listener]]\nprotocol = 'smtp'\nbind = '127.0.0.1:1'", 3, "listener.bind", "expected a list");
+    bad(
+        "[[listener]]\nprotocol = 'smtp'\nbind = [\n'127.0.0.1:1',\n'localhost:2']",
+        5,
+        "listener.bind",
+        "with a port",
+    );
+    bad("[[listener]]\nprotocol = 'nntp'\nbind = []", 2, "listener.protocol", "\"smtp\" or \"submission\"");
+    bad(
+        "[[listener]]\nprotocol = 'imap'\nbind = ['127.0.0.1:1']\nrelay_from = ['::/0']",
+        4,
+        "listener.relay_from",
+        "\"smtp\" only",
+    );
+    let proxied = "[[listener]]\nprotocol = 'http'\nbind = ['127.0.0.1:1']\nproxy_protocol = ['::1']";
+    bad(proxied, 4, "listener.proxy_protocol", "makes no sense");
+    let twice = "[[listener]]\nprotocol = 'imap'\nbind = ['127.0.0.1:1']\n";
+    bad(&twice.repeat(2), 6, "listener.bind", "two listeners have the address 127.0.0.1:1");
+    bad("[tls]\ncertificate = 'c.pem'", 1, "tls", "`certificate` is set without `key`");
+    bad("\n[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'", 2, "tls", "/etc/maitred/c.pem: ");
+    bad("[store]\nbackend = 'rocksdb'", 2, "store.backend", "expected \"sled\"");
+    bad("[store]\nsync = 'sometimes'", 2, "store.sync", "\"always\" or \"never\"");
+    bad("[log]\nfilter = 'maitred=loud'", 2, "log.filter", "expected a filter");
+    bad("[dns]\nservers = ['resolver.test']", 2, "dns.servers", "expected an address");
+    bad("[outbound]\nport = 0", 2, "outbound.port", "at least 1");
+    bad("[outbound]\nport = 65536", 2, "outbound.port", "whole number");
+    bad("[outbound]\n\nretry = []", 3, "outbound.retry", "at least one time");
+    bad("[outbound]\nretry = ['1ms']", 2, "outbound.retry", "at least one second");
+    bad("[outbound]\ntls = 'dane'", 2, "outbound.tls", "\"opportunistic\" or \"require\"");
+    bad("[[outbound.route]]\nrelay = 'r.test'", 1, "outbound.route.domain", "is missing; expected a domain");
+    bad(
+        "[[outbound.route]]\ndomain = 'a.test'\nrelay = 'r.test:x'",
+        3,
+        "outbound.route.relay",
+        "expected a host",
+    );
+    bad("[[plugin]]\norder = 1", 1, "plugin.name", "is missing");
+    bad("[[plugin]]\nname = 'a'\n[[plugin]]\nname = 'a'", 4, "plugin.name", "two plugins are called a");
+    bad("[[plugin]]\nname = 'a'\nconfig = 'x'", 3, "plugin.config", "expected a table");
+    bad(
+        "[[plugin]]\nname = 'a'\nlimits = { memory = '1MiB', cpu = 3 }",
+        3,
+        "plugin.limits.cpu",
+        "unknown key",
+    );
+    bad("a = 1\nb = [", 2, "", "");
+    bad("hostname = 'a.test'\nhostname = 'b.test'", 2, "", "duplicate key");
+}
+
+#[test]
+fn what_is_not_built_is_refused() {
+    let not = "not in this version of maitred";
+    bad("[tls]\nacme = { contact = 'mailto:a@b.test', directory = '' }", 2, "tls.acme", not);
+    bad("[dkim.'example.test']\nselector = 's'", 1, "dkim", not);
+    bad("[store]\nbackend = 'postgres'\nurl = 'postgres://h/d'", 2, "store.backend", not);
+    bad("[dns]\ndnssec = true", 2, "dns.dnssec", not);
+    bad("[[plugin]]\nname = 'a'\nmode = 'shadow'", 3, "plugin.mode", not);
+    bad("[[plugin]]\nname = 'a'\nmode = { canary = 10 }", 3, "plugin.mode", not);
+    bad("[[plugin]]\nname = 'a'\nmode = 'off'", 3, "plugin.mode", "expected \"enforce\"");
+    bad("[[plugin]]\nname = 'a'\ngrants = ['dns']", 3, "plugin.grants", not);
+    let listener = "[[listener]]\nbind = ['127.0.0.1:1']\n";
+    bad(&format!("{listener}protocol = 'managesieve'"), 3, "listener.protocol", not);
+    bad(&format!("{listener}protocol = 'smtp'\nxclient = ['127.0.0.1']"), 4, "listener.xclient", not);
+}
+
+#[test]
+fn what_is_printed_reads_as_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maitred.toml");
+    fs::write(folder.path().join("secret"), "geheim\n").unwrap();
+    let text = r#"
+        hostname = "mx.a.test"
+        postmaster = "p@a.test"
+        [[listener]]
+        protocol = "smtp"
+        bind = ["127.0.0.1:2525"]
+        relay_from = ["10.0.0.0/8"]
+        [[listener]]
+        protocol = "pop3s"
+        bind = ["[::1]:995"]
+        [limits]
+        errors = 3
+        [limits.imap]
+        errors_max = 9
+        [outbound]
+        retry = ["90s"]
+        tls = "require"
+        [[outbound.route]]
+        domain = "b.test"
+        relay = "r.b.test:587"
+        username = "u"
+        password_file = "secret"
+        [[outbound.route]]
+        domain = "c.test"
+        relay = "2001:db8::1"
+        [[plugin]]
+        name = "rules"
+        config = { "a b" = [1, { c = "d\"\n" }] }
+        [[plugin]]
+        name = "x"
+        path = "x.wasm"
+    "#;
+    for text in [text, ""] {
+        let config = Config::parse(&path, text, None).unwrap();
+        let printed = config.effective();
+        let again = Config::parse(&path, &printed, None).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+        assert_eq!(format!("{config:?}"), format!("{again:?}"), "{printed}");
+        assert!(!printed.contains("geheim"));
+    }
+    let config = Config::parse(&path, text, None).unwrap();
+    let credentials = config.route.routes[0].credentials.as_ref().unwrap();
+    assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "geheim"));
+}
+
+#[test]
+fn a_password_file_that_is_no_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maitred.toml");
+    let route = "[[outbound.route]]\ndomain = 'b.test'\nrelay = 'r.test'\nusername = 'u'\n";
+    let parse = |more: &str| Config::parse(&path, &format!("{route}{more}"), None).unwrap_err();
+    assert!(parse("").problem.contains("go together"));
+    let missing = parse("tls = 'require'\npassword_file = 'none'");
+    assert_eq!((missing.line, missing.key.as_str()), (Some(6), "outbound.route.password_file"));
+    fs::write(folder.path().join("secret"), "x").unwrap();
+    let exposed = parse("password_file = 'secret'");
+    assert!(exposed.problem.contains("needs tls = \"require\""), "{exposed}");
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there_and_data_goes_before_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.toml");
+    let error = Config::load(&path, None).unwrap_err();
+    assert!(error.to_string().contains("m.toml: "), "{error}");
+    fs::write(&path, "data_dir = 'here'").unwrap();
+    let config = Config::load(&path, None).unwrap();
+    assert_eq!(config.data_dir, folder.path().join("here"));
+    let config = Config::load(&path, Some(Path::new("there"))).unwrap();
+    assert_eq!(config.store.directory, Path::new("there/store"));
 }
