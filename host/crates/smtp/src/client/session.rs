@@ -204,6 +204,11 @@ impl Session {
             State::Authenticating(_) if reply.is_positive() => self.ready(),
             State::Resetting if reply.is_positive() => self.ready(),
             State::Quitting => self.state = State::Closing,
+            // "Go on" is an answer to DATA alone, and never one that a message was taken.
+            State::Envelope(transaction) if reply.is_intermediate() && !transaction.awaits_data() => {
+                self.fail(Failure::of(reply), false);
+            }
+            State::EndOfData(_) if reply.is_intermediate() => self.fail(Failure::of(reply), false),
             State::Envelope(_) | State::EndOfData(_) => self.hear_in_transaction(reply),
             // A reply that nothing called for: the order of replies is lost.
             State::Ready(_) | State::Content(..) => {
