@@ -27,13 +27,9 @@ impl Relay {
     /// Tries a unit, and whatever else waits for the same host, and writes down what it came to.
     pub async fn attempt(self: &Arc<Self>, unit: Unit) {
         let mut next = Some(unit);
-        for _ in 0..UNITS_MAX {
-            let Some(unit) = next.take() else { return };
+        // It ends: each time round, at least one unit has been settled.
+        while let Some(unit) = next {
             next = self.attempt_one(unit).await;
-        }
-        if let Some(unit) = next {
-            let outcome = Outcome::local(EnhancedStatus::TRY_LATER, "the host closes its connections early");
-            self.report_all(unit, &outcome, true).await;
         }
     }
 
@@ -54,6 +50,10 @@ impl Relay {
             let found = match &hop.host {
                 Host::Ip(ip) => Ok(vec![*ip]),
                 Host::Name(name) => self.resolver.ip(name).await,
+            };
+            let found = match found {
+                Ok(found) if found.is_empty() => Err(DnsError::NoRecord),
+                found => found,
             };
             let found = match found {
                 Ok(found) => found,
@@ -189,5 +189,3 @@ fn unresolved(hop: &NextHop, error: &DnsError, last: &Outcome, is_only_no: bool)
 /// 5.4.4 unable to route.
 const NO_HOST: EnhancedStatus = EnhancedStatus::new(Class::Permanent, 4, 4);
 const TLS_FAILED: &str = "no TLS";
-/// Units that one attempt may go on with over new connections.
-const UNITS_MAX: usize = 100;

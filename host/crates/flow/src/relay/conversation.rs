@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use maitred_mail::{Address, Body, Class, Domain, EnhancedStatus};
 use maitred_queue::{Outcome, Report, Unit};
 use maitred_smtp::client::{Event, Failure, Fate, Letter, Session};
@@ -33,6 +32,8 @@ struct Work {
     left: Vec<Address>,
     outcomes: Vec<(Address, Outcome)>,
     content: Option<Arc<dyn Body>>,
+    /// All of the content was handed over: the server may have it, whatever we hear.
+    is_sent: bool,
 }
 
 impl Conversation {
@@ -99,14 +100,14 @@ impl Conversation {
         session.quit(ticket);
     }
 
-    async fn content(&self, session: &mut Session, ticket: &Ticket, offset: u64, octets_max: usize) {
-        let content = self.work.as_ref().and_then(|work| work.content.clone());
-        let piece = match content {
-            Some(content) => content.read(offset, octets_max).await,
-            None => Ok(Bytes::new()),
-        };
-        match piece {
-            Ok(octets) => session.content(ticket, &octets),
+    async fn content(&mut self, session: &mut Session, ticket: &Ticket, offset: u64, octets_max: usize) {
+        let Some(work) = &mut self.work else { return session.abort(ticket) };
+        let Some(content) = work.content.clone() else { return session.abort(ticket) };
+        match content.read(offset, octets_max).await {
+            Ok(octets) => {
+                work.is_sent = octets.is_empty();
+                session.content(ticket, &octets);
+            }
             Err(error) => {
                 tracing::error!(%error, "a queued message cannot be read");
                 session.abort(ticket);
@@ -119,6 +120,7 @@ impl Conversation {
         self.messages += 1;
         if self.messages > 1
             && work.outcomes.is_empty()
+            && !work.is_sent
             && fates.iter().all(|fate| matches!(fate, Fate::Lost(_)))
         {
             // Many servers end a connection after so many messages: another one may do.
@@ -169,7 +171,7 @@ impl Conversation {
 impl Work {
     fn new(unit: Unit) -> Self {
         let left = unit.recipients.iter().map(|recipient| recipient.address.clone()).collect();
-        Self { unit, left, outcomes: Vec::new(), content: None }
+        Self { unit, left, outcomes: Vec::new(), content: None, is_sent: false }
     }
 
     /// What to hand over now.
@@ -192,6 +194,7 @@ impl Work {
             octets: content.octets(),
         };
         self.content = Some(content);
+        self.is_sent = false;
         Ok(letter)
     }
 }

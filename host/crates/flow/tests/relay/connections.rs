@@ -1,0 +1,87 @@
+//! Many messages, few connections.
+
+use std::time::Duration;
+
+use crate::house::{LETTER, Test, reason};
+use crate::world::{GONE, Host};
+
+async fn with(host: Host, messages: usize) -> Test {
+    let test = Test::new().await;
+    test.world.host("192.0.2.10", host);
+    for number in 0..messages {
+        test.send(&[&format!("u{number}@b.test")]).await;
+    }
+    test.run().await;
+    test
+}
+
+#[tokio::test]
+async fn what_waits_for_one_domain_goes_over_one_connection() {
+    let test = with(Host::new(), 5).await;
+    assert_eq!(test.world.received().len(), 5);
+    assert_eq!((test.world.calls().len(), test.queued().await), (1, 0));
+    assert_eq!(test.world.said(0).last().unwrap(), "QUIT");
+}
+
+#[tokio::test]
+async fn a_refused_message_does_not_end_the_connection() {
+    let test = with(Host::new().says("RCPT TO:<u0@", "550 5.1.1 no"), 3).await;
+    assert_eq!((test.world.received().len(), test.world.calls().len()), (2, 1));
+    assert!(test.world.said(0).contains(&"RSET".to_owned()));
+    assert_eq!((test.queued().await, test.inbox().await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_after_each_message_gets_them_all_at_once_all_the_same() {
+    let test = with(Host::new().closes_after(1), 5).await;
+    assert_eq!(test.world.received().len(), 5);
+    assert_eq!((test.world.calls().len(), test.queued().await), (5, 0));
+    let test = with(Host::new().closes_after(1), 120).await;
+    assert_eq!((test.world.received().len(), test.queued().await), (120, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_says_421_to_the_second_message_gets_it_on_a_new_connection() {
+    for stage in ["MAIL", "RCPT", "DATA"] {
+        let test = with(Host::new().says_after(1, stage, "421 4.7.0 enough"), 2).await;
+        assert_eq!((test.world.received().len(), test.world.calls().len()), (2, 2), "{stage}");
+        assert_eq!((test.queued().await, test.inbox().await.len()), (0, 0), "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_whose_end_was_sent_is_not_sent_again_at_once() {
+    // The second one on its connection: the server has it, perhaps.
+    let test = with(Host::new().says_after(1, ".", GONE), 2).await;
+    assert_eq!(test.world.received().len(), 1);
+    assert!(reason(&test.only()).starts_with("4.4.2 "), "{}", reason(&test.only()));
+    test.pass(Duration::from_mins(2)).await;
+    assert_eq!((test.world.received().len(), test.queued().await), (2, 0));
+}
+
+#[tokio::test]
+async fn another_house_of_ours_takes_it() {
+    let (test, other) = (Test::new().await, Test::new().await);
+    // The other one has amy too; to this one she is elsewhere, under another name.
+    test.world.host("192.0.2.10", Host::house(other.house.clone()));
+    test.send(&["amy@b.test"]).await;
+    test.run().await;
+    assert!(test.report().await.contains("Status: 5.7.1\r\n"), "it has no b.test");
+    let domain = maitred_mail::Domain::parse("b.test").unwrap();
+    let mut batch = maitred_store::Batch::default();
+    batch.intents.push(maitred_store::Intent::AddDomain(domain));
+    batch.intents.push(maitred_store::Intent::SetAlias {
+        key: maitred_mail::directory::AliasKey::Address(crate::house::at("amy@b.test")),
+        targets: vec![crate::house::at("amy@a.test")],
+    });
+    other.house.store.commit(batch).await.unwrap();
+    for _ in 0..3 {
+        test.send(&["amy@b.test"]).await;
+    }
+    test.run().await;
+    assert_eq!((test.queued().await, test.world.calls().len()), (0, 2));
+    let inbox = other.inbox().await;
+    assert_eq!(inbox.len(), 3);
+    assert!(inbox[0].starts_with("Return-Path: <amy@a.test>\r\nReceived: from mx.a.test "), "{}", inbox[0]);
+    assert!(inbox[0].ends_with(LETTER) && inbox[0].matches("Return-Path").count() == 1, "{}", inbox[0]);
+}
