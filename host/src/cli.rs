@@ -1,11 +1,28 @@
 //! The command line: what is asked, of whom, and with which exit code it ends.
 
+mod account;
+mod administer;
+mod alias;
+mod arguments;
+mod ask;
 mod check;
+mod domain;
+mod password;
+mod plugin;
+mod queue;
+mod status;
+mod store;
+#[cfg(test)]
+mod tests;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
+
+use administer::Administer;
 
 use crate::config::{Config, ConfigError, Log, LogFormat};
 use crate::{demo, logging, serve};
@@ -29,6 +46,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Administer(Administer),
     /// Serves mail until it is told to stop (what is done without a command).
     Serve,
     /// Tells the journey of a message with two servers in one process: no network, no configuration.
@@ -72,7 +91,15 @@ impl From<Failed> for End {
 
 /// Runs what the arguments say.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("maitred: {}", one_line(&error));
+            return ExitCode::from(2);
+        }
+        // Help and version.
+        Err(error) => error.exit(),
+    };
     let (code, error) = match run(&cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(End::Config(error)) => (2, error.to_string()),
@@ -81,6 +108,14 @@ pub(crate) fn main() -> ExitCode {
     };
     eprintln!("maitred: {}", error.replace('\n', " "));
     ExitCode::from(code)
+}
+
+/// What clap says, without its usage text.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let told = text.split("\n\n").next().unwrap_or_default();
+    let told = told.strip_prefix("error: ").unwrap_or(told);
+    format!("{} (see --help)", told.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn run(cli: &Cli) -> Result<(), End> {
@@ -106,12 +141,27 @@ async fn execute(cli: &Cli) -> Result<(), End> {
             start_log(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
             demo::run(cli.json).await.map_err(|error| Failed(error).into())
         }
+        Command::Administer(command) => {
+            let config = load(cli)?;
+            // What matters to an operator who waits for an answer.
+            start_log(&Log { filter: "warn".to_owned(), ..config.log.clone() })?;
+            let (told, is_bad) = command.run(&config, cli.json).await?;
+            print(&told)?;
+            if is_bad { Err(Failed(anyhow!("the store is damaged")).into()) } else { Ok(()) }
+        }
         Command::Check { print } => {
             let config = load(cli)?;
             let told = check::run(&config, *print, cli.json).await.map_err(End::Config)?;
-            print!("{told}");
-            Ok(())
+            self::print(&told)
         }
+    }
+}
+
+/// A reader that goes away (`| head`) is no failure.
+fn print(text: &str) -> Result<(), End> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed(error.into()).into()),
+        _ => Ok(()),
     }
 }
 

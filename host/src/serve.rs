@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Protocol};
 
-pub(crate) use first::run;
+pub(crate) use first::{new_password, run};
 
 /// A running server.
 pub(crate) struct Server {
@@ -222,7 +222,7 @@ pub(crate) fn bundled() -> &'static [Bundled] {
 }
 
 /// A directory for its owner only: there is mail in it.
-fn make_private(directory: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_private(directory: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -232,4 +232,4 @@ fn make_private(directory: &Path) -> anyhow::Result<()> {
 }
 
 /// The admin socket's name in the data directory.
-const SOCKET: &str = "admin.sock";
+pub(crate) const SOCKET: &str = "admin.sock";

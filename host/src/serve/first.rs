@@ -60,7 +60,7 @@ async fn make_demo(server: &Server) -> anyhow::Result<Option<String>> {
 }
 
 /// 16 letters and digits that cannot be mistaken for each other: 80 bits.
-fn new_password() -> anyhow::Result<String> {
+pub(crate) fn new_password() -> anyhow::Result<String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut octets = [0; 16];
     getrandom::fill(&mut octets).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;

@@ -1,0 +1,84 @@
+//! The operator's commands: each becomes a value that the server or the store is asked, and its answer a text.
+
+use maitred_admin::Command;
+use serde_json::{Value, json};
+
+use super::account::AccountCommand;
+use super::alias::AliasCommand;
+use super::domain::DomainCommand;
+use super::plugin::PluginCommand;
+use super::queue::QueueCommand;
+use super::store::StoreCommand;
+use super::{End, ask, status};
+use crate::config::Config;
+
+/// What goes to the running server, or to the store where none runs.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Administer {
+    /// Accounts: add, remove, list, password, quota, apply
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Aliases and catch-alls: add, remove, list
+    #[command(subcommand)]
+    Alias(AliasCommand),
+    /// Local domains: add, remove, list
+    #[command(subcommand)]
+    Domain(DomainCommand),
+    /// Plugins of the running server: list, load, enable, disable
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Mail on its way out: list, show, retry, hold, release, cancel
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Rereads configuration, certificates and plugins; a bad file changes nothing
+    Reload,
+    /// Shows how the running server is
+    Status,
+    /// What is on disk: check, stats
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+impl Administer {
+    /// Has it done; what to print, and whether it tells of something bad.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    pub(super) async fn run(&self, config: &Config, is_json: bool) -> Result<(String, bool), End> {
+        let (command, password) = self.command()?;
+        let mut answer = ask::ask(config, command).await?;
+        if let (Some(password), Some(members)) = (password, answer.as_object_mut()) {
+            members.insert("password".to_owned(), json!(password));
+        }
+        let is_bad = matches!(self, Self::Store(store) if store.is_bad(&answer));
+        let text = if is_json { format!("{answer}\n") } else { self.text(&answer) };
+        Ok((text, is_bad))
+    }
+
+    /// The command, and a password that was made for it.
+    pub(super) fn command(&self) -> Result<(Command, Option<String>), End> {
+        Ok(match self {
+            Self::Account(account) => return account.command(),
+            Self::Alias(alias) => (alias.command(), None),
+            Self::Domain(domain) => (domain.command(), None),
+            Self::Plugin(plugin) => (plugin.command()?, None),
+            Self::Queue(queue) => (queue.command(), None),
+            Self::Reload => (Command::Reload, None),
+            Self::Status => (Command::Status, None),
+            Self::Store(store) => (store.command(), None),
+        })
+    }
+
+    fn text(&self, answer: &Value) -> String {
+        match self {
+            Self::Account(account) => account.text(answer),
+            Self::Alias(alias) => alias.text(answer),
+            Self::Domain(domain) => domain.text(answer),
+            Self::Plugin(plugin) => plugin.text(answer),
+            Self::Queue(queue) => queue.text(answer),
+            Self::Reload => "configuration, certificates and plugins reread\n".to_owned(),
+            Self::Status => status::show(answer),
+            Self::Store(store) => store.text(answer),
+        }
+    }
+}
