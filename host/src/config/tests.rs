@@ -365,3 +365,28 @@ fn a_file_that_is_named_must_be_there_and_data_goes_before_the_file() {
     let config = Config::load(&path, Some(Path::new("there"))).unwrap();
     assert_eq!(config.store.directory, Path::new("there/store"));
 }
+
+#[test]
+fn the_handbook_says_every_key_and_its_default() {
+    let text = include_str!("../../../docs/configuration.md");
+    let blocks: Vec<&str> =
+        text.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let [keys, limits] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+    good(keys);
+    let limits = good(limits);
+    assert_eq!(format!("{:?}", limits.limits_shown()), format!("{:?}", good("").limits_shown()));
+    let config = Config { plugins: good(keys).plugins, listeners: good(keys).listeners, ..good("") };
+    for line in config.effective().lines().filter(|line| line.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        assert!(text.contains(&format!("\n{key} = ")) || text.contains(&format!("\n# {key} = ")), "{line}");
+    }
+    let differing = ["hostname", "data_dir", "bind", "proxy_protocol", "protocol", "directory", "config"];
+    let shown: Vec<&str> = text.lines().map(|line| line.split("  #").next().unwrap().trim_end()).collect();
+    for line in config.effective().lines().filter(|line| line.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        assert!(
+            differing.contains(&key) || shown.contains(&line),
+            "the default {line} is not in the handbook"
+        );
+    }
+}
