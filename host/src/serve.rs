@@ -3,6 +3,8 @@
 //! Order: data directory, store, certificate, plugins, listeners, then everything that runs. To stop: nobody new is let in,
 //! what was begun is ended (bounded), the store is closed.
 
+mod desk;
+mod facts;
 mod first;
 mod sessions;
 
@@ -13,6 +15,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
+use maitred_admin::Desk;
+use maitred_admin::socket::{self, AdminSocket};
 use maitred_dns::Dns;
 use maitred_flow::{House, Relay};
 use maitred_net::{Courier, Gate, Listener, Stop, Stopper, SystemClock, TcpDialer};
@@ -96,6 +100,7 @@ impl Server {
         for (listener, socket) in listeners {
             sessions::serve(&mut running, &shared, &listener, socket, &stop);
         }
+        shared.open_desk(&mut running, &stop)?;
         Ok(Self { shared, stopper, running })
     }
 
@@ -110,9 +115,6 @@ impl Server {
         while let Some(ended) = self.running.join_next().await {
             is_well &= ended.is_ok();
         }
-        let socket = self.shared.config.load().data_dir.join(SOCKET);
-        // It may never have been made.
-        let _ = std::fs::remove_file(socket);
         self.shared.store.close().await;
         tracing::info!("stopped");
         if is_well { Ok(()) } else { bail!("a part of the server ended badly; see the log") }
@@ -158,6 +160,22 @@ impl Server {
 }
 
 impl Shared {
+    /// Opens the admin socket.
+    fn open_desk(self: &Arc<Self>, running: &mut JoinSet<()>, stop: &Stop) -> anyhow::Result<()> {
+        let path = self.config.load().data_dir.join(SOCKET);
+        let socket =
+            AdminSocket::bind(&path).with_context(|| format!("the admin socket {}", path.display()))?;
+        let desk = Desk::new(self.store.clone())
+            .with_registry(Arc::clone(&self.plugins) as _)
+            .with_queue(Arc::clone(&self.relay) as _)
+            .with_server(Arc::clone(self) as _);
+        let mut stop = stop.clone();
+        running.spawn(async move {
+            socket::serve(socket, Arc::new(desk), socket::Limits::default(), stop.stopped()).await;
+        });
+        Ok(())
+    }
+
     async fn reload(&self) -> Result<(), String> {
         let old = self.config.load_full();
         let Some(file) = &old.file else {

@@ -85,7 +85,7 @@ pub(super) fn serve(
             };
             running.spawn(socket.serve(entrance, gate, stop, session));
         }
-        Protocol::Http => {}
+        Protocol::Http => super::facts::serve(running, shared, socket, &stop),
     }
 }
 

@@ -85,6 +85,11 @@ impl Listener {
         self.address
     }
 
+    /// The socket itself, for who serves a protocol that is no engine of ours (HTTP).
+    pub fn into_socket(self) -> TcpListener {
+        self.socket
+    }
+
     /// Accepts until the server stops, and waits for the sessions to end, but not for ever: one that hangs is left behind,
     /// not cut off, so that what it does to the store is done in whole. `session` is one connection's life.
     pub async fn serve<F, S>(self, entrance: Entrance, gate: Gate, mut stop: Stop, session: F)

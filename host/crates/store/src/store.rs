@@ -487,6 +487,11 @@ impl Store {
         work.await.map_err(|error| Error::Unavailable(error.to_string()))?
     }
 
+    /// True when there is no room left, so that nothing is taken any more.
+    pub fn is_full(&self) -> bool {
+        self.0.shared.is_full.load(Ordering::Relaxed)
+    }
+
     /// Figures since the start.
     pub fn stats(&self) -> Stats {
         self.0.shared.stats()
