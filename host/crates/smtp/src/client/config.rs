@@ -53,12 +53,14 @@ pub struct Limits {
     pub recipients_max: usize,
     /// For the greeting, 5 minutes.
     pub greeting_timeout: Duration,
-    /// For any reply but the next two, 5 minutes.
+    /// For any reply but the next three, 5 minutes.
     pub command_timeout: Duration,
     /// For the reply to DATA, 2 minutes.
     pub data_timeout: Duration,
     /// For the reply to the end of data, 10 minutes.
     pub end_timeout: Duration,
+    /// For the reply to QUIT, 10 seconds: nothing depends on it (RFC 5321 §4.1.1.10), and others may wait for our place.
+    pub quit_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -71,6 +73,7 @@ impl Default for Limits {
             command_timeout: Duration::from_mins(5),
             data_timeout: Duration::from_mins(2),
             end_timeout: Duration::from_mins(10),
+            quit_timeout: Duration::from_secs(10),
         }
     }
 }

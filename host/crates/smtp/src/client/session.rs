@@ -263,6 +263,7 @@ impl Session {
         match &self.state {
             State::Connecting => limits.greeting_timeout,
             State::EndOfData(_) => limits.end_timeout,
+            State::Quitting => limits.quit_timeout,
             State::Envelope(transaction) if transaction.awaits_data() => limits.data_timeout,
             _ => limits.command_timeout,
         }

@@ -123,7 +123,12 @@ impl Session {
             transaction.settle_rest(&fate);
             return self.end_without_message(*transaction);
         }
-        if transaction.accepted == 0 || transaction.fates.iter().all(Option::is_some) {
+        if transaction.accepted > 0 && transaction.fates.iter().all(Option::is_some) {
+            // MAIL was refused and yet somebody would get it: an end mark would hand over an empty message.
+            self.state = State::Envelope(transaction);
+            return self.fail(Failure::protocol("recipients are taken without a reverse-path"), false);
+        }
+        if transaction.accepted == 0 {
             // RFC 2920 §3.1: the server waits for a message though nobody gets it; it gets none.
             transaction.outgoing.end(&mut self.out);
             self.deadline = None;
