@@ -1,6 +1,10 @@
 //! Many messages, few connections.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use maitred_flow::Relay;
+use tokio::task::JoinSet;
 
 use crate::house::{LETTER, Test, reason};
 use crate::world::{GONE, Host};
@@ -84,4 +88,64 @@ async fn another_house_of_ours_takes_it() {
     assert_eq!(inbox.len(), 3);
     assert!(inbox[0].starts_with("Return-Path: <amy@a.test>\r\nReceived: from mx.a.test "), "{}", inbox[0]);
     assert!(inbox[0].ends_with(LETTER) && inbox[0].matches("Return-Path").count() == 1, "{}", inbox[0]);
+}
+
+/// As many at a time as the queue lets go.
+async fn attempt_all(relay: &Arc<Relay>) {
+    let mut attempts = JoinSet::new();
+    loop {
+        while let Some(unit) = relay.next_unit() {
+            let relay = Arc::clone(relay);
+            attempts.spawn(async move { relay.attempt(unit).await });
+        }
+        assert!(relay.next_wake(true).is_none_or(|at| at > relay.now()), "the courier would spin");
+        match attempts.join_next().await {
+            Some(ended) => ended.unwrap(),
+            None => return,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_attempts_at_a_time_deliver_each_message_once() {
+    for host in [Host::new(), Host::new().closes_after(1), Host::new().closes_after(7)] {
+        let test = Test::new().await;
+        test.world.host("192.0.2.10", host);
+        for number in 0..150 {
+            test.send(&[&format!("u{number}@b.test")]).await;
+        }
+        test.relay.take_new().await.unwrap();
+        attempt_all(&test.relay).await;
+        let mut to: Vec<_> = test.world.received().into_iter().flat_map(|letter| letter.to).collect();
+        to.sort_unstable();
+        to.dedup();
+        assert_eq!((to.len(), test.world.received().len(), test.queued().await), (150, 150, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_destination_without_room_is_not_looked_at_again_until_there_is() {
+    let test = Test::new().await;
+    for number in 0..30 {
+        test.send(&[&format!("u{number}@b.test")]).await;
+    }
+    test.relay.take_new().await.unwrap();
+    let units: Vec<_> = std::iter::from_fn(|| test.relay.next_unit()).collect();
+    assert_eq!(units.len(), 20);
+    assert!(test.relay.next_wake(true).unwrap() > test.relay.now());
+    for unit in units {
+        test.relay.attempt(unit).await;
+    }
+    assert_eq!((test.world.received().len(), test.queued().await), (30, 0));
+}
+
+#[tokio::test]
+async fn of_a_host_that_does_not_answer_not_every_message_asks() {
+    let test = with(Host::down(), 10).await;
+    assert_eq!((test.world.calls().len(), test.queued().await), (1, 10));
+    test.pass(Duration::from_mins(30)).await;
+    assert!(test.world.calls().len() <= 4, "{}", test.world.calls().len());
+    test.world.host("192.0.2.10", Host::new());
+    test.pass(Duration::from_hours(1)).await;
+    assert_eq!((test.world.received().len(), test.queued().await), (10, 0));
 }

@@ -6,6 +6,7 @@ mod connections;
 mod fates;
 mod hosts;
 mod house;
+mod moods;
 mod operator;
 mod reports;
 mod tls;

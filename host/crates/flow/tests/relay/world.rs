@@ -33,7 +33,47 @@ pub struct Host {
     is_down: bool,
     cannot_shake: bool,
     messages_max: usize,
+    mood: Option<Mood>,
     house: Option<Arc<House>>,
+}
+
+/// A server that answers as it likes.
+#[derive(Clone)]
+struct Mood {
+    state: u64,
+    /// How many of a hundred answers are not those that one would expect.
+    percent: u64,
+}
+
+impl Mood {
+    /// Splitmix64.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn reply(&mut self, line: &str) -> Option<&'static str> {
+        if self.next() % 100 >= self.percent {
+            return None;
+        }
+        let all = [
+            "250 2.0.0 Ok",
+            "354 go on",
+            "451 4.3.0 later",
+            "452 4.5.3 too many",
+            "550 5.1.1 never",
+            "552 too many",
+            "421 4.3.2 going down",
+            "what?",
+            "250-2.0.0 several\r\n250 2.0.0 lines",
+            GONE,
+        ];
+        let reply = all[usize::try_from(self.next()).unwrap_or(0) % all.len()];
+        // Who says that a message is taken has taken it.
+        (line != "DATA" || !reply.starts_with('3')).then_some(reply)
+    }
 }
 
 #[derive(Clone)]
@@ -56,6 +96,7 @@ impl Host {
             is_down: false,
             cannot_shake: false,
             messages_max: usize::MAX,
+            mood: None,
             house: None,
         }
     }
@@ -103,6 +144,11 @@ impl Host {
     /// It closes after so many messages.
     pub fn closes_after(self, messages_max: usize) -> Self {
         Self { messages_max, ..self }
+    }
+
+    /// It answers as it likes, so many times of a hundred.
+    pub fn moody(seed: u64, percent: u64) -> Self {
+        Self { mood: Some(Mood { state: seed, percent }), ..Self::new() }
     }
 
     /// Our own server, in another house.
@@ -377,7 +423,10 @@ impl Scripted {
             }
             Some(at) if host.rules[at].is_once => host.rules.remove(at).reply.to_owned(),
             Some(at) => host.rules[at].reply.to_owned(),
-            None => self.default_reply(host, line),
+            None => match host.mood.as_mut().and_then(|mood| mood.reply(line)) {
+                Some(reply) => reply.to_owned(),
+                None => self.default_reply(host, line),
+            },
         };
         if reply == GONE {
             self.is_closed = true;
