@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use maitred_mail::{Address, MessageId, Timestamp};
+use maitred_mail::{Address, MessageId, Recipient, Timestamp};
 use maitred_queue::{Commit, Settled};
 
 /// What is reported.
@@ -51,32 +51,51 @@ impl Report<'_> {
     pub(crate) fn print(&self, to: &Address) -> Bytes {
         let boundary = format!("=_{}", self.id);
         let is_international = to.is_internationalized()
-            || self.settled.iter().any(|settled| settled.recipient.address.is_internationalized());
+            || self.settled.iter().any(|settled| {
+                let Recipient { address, original } = &settled.recipient;
+                address.is_internationalized() || original.iter().any(Address::is_internationalized)
+            });
         let (status_type, head_type, address_type) = if is_international {
             // RFC 6533 §4
             ("message/global-delivery-status", "message/global-headers", "utf-8")
         } else {
             ("message/delivery-status", "text/rfc822-headers", "rfc822")
         };
+        let (mut words, mut status) = (String::new(), String::new());
+        self.words(&mut words);
+        self.status(&mut status, address_type);
+        if !is_international {
+            // RFC 3464 §2: such a part is US-ASCII, and a server's words may not be.
+            status = status.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+        }
+        let parts = [
+            ("text/plain; charset=utf-8", words.as_bytes()),
+            (status_type, status.as_bytes()),
+            (head_type, self.head),
+        ];
+        // RFC 2045 §6.4: the whole is what its parts are.
+        let is_ascii = parts.iter().all(|(_, octets)| octets.is_ascii());
         let mut out = String::new();
-        self.header(&mut out, to, &boundary);
-        let _ = write!(
-            out,
-            "\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-        );
-        self.words(&mut out);
-        let _ = write!(out, "\r\n--{boundary}\r\nContent-Type: {status_type}\r\n\r\n");
-        self.status(&mut out, address_type);
-        let _ = write!(out, "\r\n--{boundary}\r\nContent-Type: {head_type}\r\n\r\n");
+        self.header(&mut out, to, &boundary, encoding(is_ascii));
         let mut octets = out.into_bytes();
-        octets.extend_from_slice(self.head);
+        for (content_type, part) in parts {
+            let encoding = encoding(part.is_ascii());
+            octets.extend_from_slice(
+                format!(
+                    "\r\n--{boundary}\r\nContent-Type: {content_type}\r\n\
+                     Content-Transfer-Encoding: {encoding}\r\n\r\n"
+                )
+                .as_bytes(),
+            );
+            octets.extend_from_slice(part);
+        }
         octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         octets.into()
     }
 
     // Writing to a String cannot fail, here and below.
 
-    fn header(&self, out: &mut String, to: &Address, boundary: &str) {
+    fn header(&self, out: &mut String, to: &Address, boundary: &str, encoding: &str) {
         let (hostname, subject) = match self.kind {
             Kind::Failed => (self.hostname, "Undelivered mail returned to sender"),
             Kind::Delayed => (self.hostname, "Delayed mail (still being tried)"),
@@ -85,6 +104,7 @@ impl Report<'_> {
             out,
             "Date: {}\r\nFrom: Mail Delivery System <postmaster@{hostname}>\r\nTo: <{to}>\r\nSubject: {subject}\r\n\
              Message-ID: <{}@{hostname}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n\
+             Content-Transfer-Encoding: {encoding}\r\n\
              Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{boundary}\"\r\n",
             self.now, self.id
         );
@@ -155,6 +175,11 @@ impl Report<'_> {
     }
 }
 
+/// RFC 6152.
+fn encoding(is_ascii: bool) -> &'static str {
+    if is_ascii { "7bit" } else { "8bit" }
+}
+
 /// On one line, bounded (RFC 5322 §2.1.1).
 fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(900).collect()
@@ -162,7 +187,7 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use maitred_mail::{EnhancedStatus, MailParameters, Recipient, ReversePath};
+    use maitred_mail::{EnhancedStatus, MailParameters, ReversePath};
     use maitred_queue::{Entry, Outcome};
 
     use super::*;
@@ -238,6 +263,17 @@ mod tests {
         assert!(text.contains("Action: delayed\r\n") && text.contains("Will-Retry-Until: "), "{text}");
         assert!(text.contains("message/global-delivery-status"), "{text}");
         assert!(text.contains("Final-Recipient: utf-8; bj\u{f6}rn@b.test\r\n"), "{text}");
+    }
+
+    #[test]
+    fn a_report_says_what_its_octets_are_and_a_status_in_the_old_form_is_ascii() {
+        let text = printed(Kind::Failed, "bob@b.test", "550 no");
+        assert_eq!(text.matches("Content-Transfer-Encoding: 7bit\r\n").count(), 4, "{text}");
+        let text = printed(Kind::Failed, "bob@b.test", "550 nein, f\u{fc}r niemanden");
+        assert!(text.contains("Diagnostic-Code: smtp; 550 nein, f?r niemanden\r\n"), "{text}");
+        assert_eq!(text.matches("Content-Transfer-Encoding: 8bit\r\n").count(), 2, "whole and words: {text}");
+        let text = printed(Kind::Failed, "bj\u{f6}rn@b.test", "550 no");
+        assert_eq!(text.matches("Content-Transfer-Encoding: 8bit\r\n").count(), 3, "not the head: {text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What attempts came to is written down: the entry as it stands now and the reports about it, in one commit.
 
-use maitred_mail::{Envelope, MailParameters, Recipient, ReversePath};
+use maitred_mail::{BodyType, Envelope, MailParameters, Recipient, ReversePath};
 use maitred_queue::{Commit, QueueId, Report, Unit};
 use maitred_store::{Batch, Intent, Urgency};
 
@@ -76,7 +76,7 @@ impl Relay {
                     },
                     recipients: vec![Recipient { address: sender.clone(), original: None }],
                 };
-                let parcel = deliver::addressed(&self.house, &envelope, commit.id);
+                let mut parcel = deliver::addressed(&self.house, &envelope, commit.id);
                 if parcel.is_empty() {
                     continue;
                 }
@@ -92,6 +92,9 @@ impl Relay {
                     head: &head,
                 };
                 let content = report.print(sender);
+                if !content.is_ascii() {
+                    parcel.parameters.body = BodyType::EightBitMime;
+                }
                 batch.bodies.push(deliver::own_body(&self.house, &ReversePath::Null, content).await?);
                 batch.intents.extend(parcel.into_intents(batch.bodies.len() - 1));
             }

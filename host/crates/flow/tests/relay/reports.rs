@@ -44,6 +44,16 @@ async fn a_report_to_elsewhere_is_queued_with_the_null_reverse_path() {
 }
 
 #[tokio::test]
+async fn a_report_with_words_beyond_ascii_is_declared_as_such() {
+    let test = with(Host::new().says("RCPT TO:<x@", "550 5.1.1 f\u{fc}r niemanden"), "carl@c.test").await;
+    test.world.has_mx("c.test", &[(10, "mx.c.test")]);
+    test.world.has_address("mx.c.test", "192.0.2.30");
+    test.run().await;
+    let received = test.world.received();
+    assert!(received[0].from.contains(" BODY=8BITMIME"), "{received:?}");
+}
+
+#[tokio::test]
 async fn a_report_that_nobody_takes_is_the_last_one() {
     let test = with(refusing(), "carl@nowhere.test").await;
     test.run().await;
