@@ -21,6 +21,8 @@ enum Tried {
     Done(Option<Unit>),
     /// Nobody talked to us: the unit is as it was.
     Unreached(Box<Unit>, Outcome),
+    /// The same, and TLS may be to blame.
+    Unsecured(Box<Unit>, Outcome),
 }
 
 impl Relay {
@@ -65,7 +67,9 @@ impl Relay {
             };
             match self.try_hop(&router, hop, &found, unit).await {
                 Ok(Tried::Done(next)) => return next,
-                Ok(Tried::Unreached(back, outcome)) => (unit, last) = (back, outcome),
+                Ok(Tried::Unreached(back, outcome) | Tried::Unsecured(back, outcome)) => {
+                    (unit, last) = (back, outcome)
+                }
                 Err((back, outcome)) => {
                     // Ourselves: neither this hop nor a later one.
                     unit = back;
@@ -119,13 +123,10 @@ impl Relay {
             for tls in uses {
                 match self.call(&call, hop, tls, unit).await {
                     Tried::Done(next) => return Ok(Tried::Done(next)),
+                    Tried::Unsecured(back, outcome) => (unit, last) = (back, outcome),
                     Tried::Unreached(back, outcome) => {
-                        unit = back;
-                        let is_tls_failure = outcome.text.starts_with(TLS_FAILED);
-                        last = outcome;
-                        if !is_tls_failure {
-                            break;
-                        }
+                        (unit, last) = (back, outcome);
+                        break;
                     }
                 }
             }
@@ -144,15 +145,15 @@ impl Relay {
         let mut engine = Session::new(Arc::new(config));
         let mut conversation = Conversation::new(Arc::clone(self), call, *unit);
         let ended = self.dialer.converse(call, &mut engine, &mut conversation).await;
+        // With TLS 1.3, a server's refusal comes when the handshake is over for us.
+        let is_tls_suspect = engine.tls().is_some() || matches!(ended, Err(DialError::Handshake(_)));
         let failure = match ended {
             Ok(()) => None,
-            Err(DialError::Handshake(cause)) => {
-                Some(format!("{TLS_FAILED} with {}: {cause}", call.server_name))
-            }
             Err(error) => Some(format!("{} [{}]: {error}", call.server_name, call.to.ip())),
         };
         match conversation.into_end(failure).await {
             Ok(next) => Tried::Done(next),
+            Err((unit, outcome)) if is_tls_suspect => Tried::Unsecured(Box::new(unit), outcome),
             Err((unit, outcome)) => Tried::Unreached(Box::new(unit), outcome),
         }
     }
@@ -188,4 +189,3 @@ fn unresolved(hop: &NextHop, error: &DnsError, last: &Outcome, is_only_no: bool)
 
 /// 5.4.4 unable to route.
 const NO_HOST: EnhancedStatus = EnhancedStatus::new(Class::Permanent, 4, 4);
-const TLS_FAILED: &str = "no TLS";

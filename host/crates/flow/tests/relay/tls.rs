@@ -3,7 +3,7 @@
 use maitred_route::TlsPolicy;
 
 use crate::house::{Test, reason};
-use crate::world::Host;
+use crate::world::{GONE, Host};
 
 async fn with(tls: TlsPolicy, host: Host) -> Test {
     let test = Test::with(maitred_route::Config { tls, ..maitred_route::Config::default() }).await;
@@ -33,6 +33,17 @@ async fn after_a_failed_handshake_a_new_connection_does_without() {
     let received = test.world.received();
     assert!(received.len() == 1 && !received[0].is_encrypted, "{received:?}");
     assert_eq!(test.queued().await, 0);
+}
+
+#[tokio::test]
+async fn after_a_connection_that_breaks_behind_the_handshake_a_new_one_does_without() {
+    let host = || Host::new().offers("STARTTLS").says_after(1, "EHLO", GONE);
+    let test = with(TlsPolicy::Opportunistic, host()).await;
+    assert_eq!(test.world.said(0), ["EHLO mx.a.test", "STARTTLS", "EHLO mx.a.test"]);
+    let received = test.world.received();
+    assert!(received.len() == 1 && !received[0].is_encrypted, "{received:?}");
+    let test = with(TlsPolicy::Require, host()).await;
+    assert_eq!((test.world.calls().len(), test.queued().await), (1, 1));
 }
 
 #[tokio::test]
