@@ -11,8 +11,13 @@ pub fn accounts(number: u64) -> Vec<u64> {
 /// What it says. Every fortieth is too large to stay in a shared segment.
 pub fn text(number: u64) -> Vec<u8> {
     let octets = if number.is_multiple_of(40) { 100_000 } else { 200 + (number * 997) % 8000 };
-    let mut text = format!("letter {number}\r\n").into_bytes();
-    text.extend((0..octets).map(|at| b'a' + ((at.wrapping_mul(number | 1) >> 3) % 26) as u8));
+    let mut text = format!("letter {number}").into_bytes();
+    for at in 0..octets {
+        if at.is_multiple_of(76) {
+            text.extend_from_slice(b"\r\n");
+        }
+        text.push(b'a' + ((at.wrapping_mul(number | 1) >> 3) % 26) as u8);
+    }
     text
 }
 

@@ -59,4 +59,5 @@ impl Courier {
 }
 
 const LOOK: Duration = Duration::from_mins(1);
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than the driver gives the conversations themselves.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);

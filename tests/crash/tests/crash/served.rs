@@ -13,7 +13,7 @@ fn a_killed_server_has_every_letter_that_it_answered_250() {
     let folder = tempfile::TempDir::new().unwrap();
     let mut chance = chance();
     let mut lives = Lives::begin(folder.path()).unwrap();
-    let rounds = rounds("MAITRED_SERVED_ROUNDS", 10);
+    let rounds = rounds("MAITRED_SERVED_ROUNDS", 20);
     for round in 0..rounds {
         lives.load_and_kill(Duration::from_millis(20 + chance.below(600)), |_| {}).unwrap();
         lives.verify().unwrap_or_else(|error| panic!("round {round}: {error:?}"));
@@ -33,7 +33,7 @@ fn a_server_without_power_has_every_letter_that_it_answered_250() {
     let home = folder.path().join("home");
     fs::create_dir(&home).unwrap();
     let mut lives = Lives::begin(&home).unwrap();
-    let rounds = rounds("MAITRED_SERVED_POWER_ROUNDS", 3);
+    let rounds = rounds("MAITRED_SERVED_POWER_ROUNDS", 5);
     for round in 0..rounds {
         // What was there before has been there long enough to be on the disk.
         let [live, disk, inodes] =

@@ -1,6 +1,7 @@
 """smtplib, imaplib and poplib against a running server: ports of submission, submissions, imap, imaps, pop3, pop3s."""
 
 import email.message
+import email.policy
 import imaplib
 import poplib
 import smtplib
@@ -25,7 +26,7 @@ with smtplib.SMTP("127.0.0.1", submission) as client:
     client.login("alice@example.test", "secret")
     assert client.send_message(letter("one")) == {}
     assert client.send_message(letter("zwei \u00fcber TLS")) == {}
-    refused = client.sendmail("alice@example.test", ["bob@example.test", "nobody@example.test"], letter("three").as_bytes())
+    refused = client.sendmail("alice@example.test", ["bob@example.test", "nobody@example.test"], letter("three").as_bytes(policy=email.policy.SMTP))
     assert refused["nobody@example.test"][0] == 550, refused
     try:
         client.sendmail("bob@example.test", ["bob@example.test"], b"Subject: forged\r\n\r\n")
@@ -56,16 +57,17 @@ assert b"menu.bin" in data[0][0] + data[0][1] + data[1], data
 status, data = client.fetch("1", "(RFC822)")
 parsed = email.message_from_bytes(data[0][1])
 assert parsed.get_payload()[0].get_payload() == "hello\r\n.dot\r\n..\r\n", parsed.get_payload()[0].get_payload()
+assert client.store("1", "+FLAGS", "(\\Flagged work)")[0] == "OK"
 assert client.search(None, "KEYWORD", "work")[1][0] == b"1"
-assert client.create('"Lists/rust & C"')[0] == "OK"
+assert client.create('"Lists/rust &- C"')[0] == "OK"
 assert any(b"Lists/rust &- C" in line for line in client.list()[1]), client.list()
-assert client.copy("1:2", '"Lists/rust & C"')[0] == "OK"
+assert client.copy("1:2", '"Lists/rust &- C"')[0] == "OK"
 assert client.append("Drafts", "(\\Draft)", '"25-Nov-2026 12:00:00 +0100"', b"Subject: draft\r\n\r\nnot yet\r\n")[0] == "OK"
 assert client.status("Drafts", "(MESSAGES UIDNEXT UNSEEN)")[1] == [b"Drafts (MESSAGES 1 UIDNEXT 2 UNSEEN 1)"], client.status("Drafts", "(MESSAGES UIDNEXT UNSEEN)")
 assert client._simple_command("MOVE", "2", "Archive")[0] == "OK"
 assert client.store("1", "+FLAGS.SILENT", "(\\Deleted)")[0] == "OK"
-assert client.expunge()[1] == [b"1"]
-assert client.rename('"Lists/rust & C"', "Rust")[0] == "OK"
+assert client.expunge()[1][-1] == b"1"
+assert client.rename('"Lists/rust &- C"', "Rust")[0] == "OK"
 assert client.select("Rust", readonly=True)[1] == [b"2"]
 assert client.close()[0] == "OK"
 assert client.delete("Rust")[0] == "OK"
