@@ -51,7 +51,7 @@ impl Queue {
                 draft.apply(arrived);
             }
             if !held.entry.is_held {
-                draft.expire(held);
+                draft.expire(|domain| self.is_being_tried(held, domain, now));
                 draft.warn(held);
             }
         }
@@ -116,6 +116,18 @@ impl Queue {
         }
         self.line_up(id);
         self.plan_deadline(id, None);
+    }
+
+    /// An attempt runs, or is the next thing that happens: it decides how things end, one last time.
+    fn is_being_tried(&self, held: &Held, domain: &Domain, now: Timestamp) -> bool {
+        match held.groups.get(domain) {
+            Some(Group::InFlight) => true,
+            Some(Group::Waiting(due)) if *due <= now => {
+                let planned = self.destinations.get(domain).and_then(|destination| destination.planned);
+                planned.is_some_and(|at| at <= now)
+            }
+            _ => false,
+        }
     }
 
     fn forget(&mut self, id: QueueId) {
@@ -198,21 +210,19 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives up those that have waited too long and are not just being tried.
-    fn expire(&mut self, held: &Held) {
+    fn expire(&mut self, is_being_tried: impl Fn(&Domain) -> bool) {
         if self.now < self.expires {
             return;
         }
-        let in_flight = |queued: &QueuedRecipient| {
-            held.groups.get(queued.recipient.address.domain()) == Some(&Group::InFlight)
-        };
+        let is_kept = |queued: &QueuedRecipient| is_being_tried(queued.recipient.address.domain());
         let (kept, expired): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.recipients).into_iter().partition(in_flight);
+            std::mem::take(&mut self.recipients).into_iter().partition(is_kept);
         self.recipients = kept;
         self.expired = expired.into_iter().map(|queued| settled(queued, true)).collect();
     }
 
     fn warn(&mut self, held: &Held) {
-        let is_due = held.warning(self.config).is_some_and(|at| at <= self.now);
+        let is_due = held.warning(self.config).is_some_and(|at| at <= self.now) && self.now < self.expires;
         if is_due && !self.recipients.is_empty() {
             self.is_warned = true;
             self.delayed = self.recipients.iter().cloned().map(|queued| settled(queued, false)).collect();

@@ -148,10 +148,37 @@ fn the_reverse_path_is_warned_once_and_told_at_the_end() {
     queue.end_commit(id, true, after("4h"));
     assert_eq!(queue.next_overdue(after("119h")), None);
     let id = queue.next_overdue(after("120h")).unwrap();
-    let commit = queue.begin_commit(id, after("120h")).unwrap();
+    assert!(queue.begin_commit(id, after("120h")).is_none(), "the last attempt comes first");
+    let commit = attempt(&mut queue, "4.4.1", after("120h"));
     assert!(commit.next.is_none() && commit.failed[0].is_expired && commit.delayed.is_empty());
-    queue.end_commit(id, true, after("120h"));
     assert!(queue.is_empty());
+}
+
+#[test]
+fn what_cannot_be_tried_when_it_expires_is_given_up_untried() {
+    let mut queue = queue(&[&["x@b.test"], &["y@b.test"]]);
+    queue.config.max_connections_per_domain = 1;
+    let unit = queue.next_unit(START).unwrap();
+    let other = std::iter::from_fn(|| queue.next_overdue(after("120h"))).find(|id| *id != unit.id).unwrap();
+    let commit = queue.begin_commit(other, after("120h")).unwrap();
+    assert!(commit.next.is_none() && commit.failed[0].is_expired && commit.delayed.is_empty());
+    assert_eq!(commit.failed[0].last_attempt, None);
+}
+
+#[test]
+fn what_is_released_too_late_is_tried_once() {
+    let mut queue = queue(&[&["x@b.test"]]);
+    let id = maitred_mail::MessageId(1);
+    queue.hold(id).unwrap();
+    queue.begin_commit(id, START).unwrap();
+    queue.end_commit(id, true, START);
+    assert_eq!(queue.next_overdue(after("200h")), None);
+    queue.release(id).unwrap();
+    let commit = queue.begin_commit(id, after("200h")).unwrap();
+    assert!(commit.failed.is_empty() && commit.delayed.is_empty() && commit.next.is_some());
+    queue.end_commit(id, true, after("200h"));
+    assert!(queue.begin_commit(id, after("200h")).is_none());
+    assert!(attempt(&mut queue, "4.4.1", after("200h")).failed[0].is_expired);
 }
 
 #[test]
