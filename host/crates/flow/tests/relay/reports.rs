@@ -78,6 +78,36 @@ async fn who_has_no_room_for_a_report_gets_none_and_the_queue_goes_on() {
 }
 
 #[tokio::test]
+async fn who_has_no_room_for_a_warning_is_not_warned_again_and_again() {
+    let test = with(Host::down(), "full@a.test").await;
+    test.pass(Duration::from_hours(5)).await;
+    assert!(test.only().entry.is_warned);
+    test.pass(Duration::from_hours(150)).await;
+    assert_eq!(test.queued().await, 0);
+}
+
+#[tokio::test]
+async fn a_sender_who_is_gone_keeps_nothing_in_the_queue() {
+    let test = with(refusing(), "amy@a.test").await;
+    let mut batch = maitred_store::Batch::default();
+    batch.intents.push(maitred_store::Intent::RemoveAccount(at("amy@a.test")));
+    test.house.store.commit(batch).await.unwrap();
+    test.run().await;
+    assert_eq!(test.queued().await, 0);
+}
+
+#[tokio::test]
+async fn what_expires_is_tried_one_last_time() {
+    let test = with(Host::down(), "amy@a.test").await;
+    test.pass(Duration::from_mins(5 * 24 * 60 - 1)).await;
+    assert_eq!(test.queued().await, 1);
+    test.world.host("192.0.2.10", Host::new());
+    test.pass(Duration::from_mins(2)).await;
+    assert_eq!((test.world.received().len(), test.queued().await), (1, 0));
+    assert!(test.report().await.contains("Action: delayed\r\n"));
+}
+
+#[tokio::test]
 async fn a_warning_of_a_delay_comes_once() {
     let test = with(Host::down(), "amy@a.test").await;
     test.pass(Duration::from_mins(239)).await;

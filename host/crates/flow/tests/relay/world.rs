@@ -14,6 +14,7 @@ use maitred_policy::Peer;
 use maitred_smtp::client::Session;
 use maitred_smtp::server;
 use maitred_wire::{Engine as _, Handler as _, OverTls, Step};
+use tokio::sync::Notify;
 
 /// A message that a server has said yes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,11 +170,38 @@ struct State {
     /// One for each connection: whom, and what was said to it.
     calls: Vec<(Call, Vec<String>)>,
     received: Vec<Received>,
+    gate: Option<Arc<Gate>>,
+}
+
+/// Where a conversation stops until it may go on.
+pub struct Gate {
+    before: &'static str,
+    pub reached: Notify,
+    pub open: Notify,
 }
 
 impl World {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// The next conversation stops before it says this.
+    pub fn gate(&self, before: &'static str) -> Arc<Gate> {
+        let gate = Arc::new(Gate { before, reached: Notify::new(), open: Notify::new() });
+        self.state().gate = Some(Arc::clone(&gate));
+        gate
+    }
+
+    async fn pass_gate(&self, octets: &[u8]) {
+        let gate = {
+            let mut state = self.state();
+            let is_there = |gate: &mut Arc<Gate>| octets.starts_with(gate.before.as_bytes());
+            state.gate.take_if(is_there)
+        };
+        if let Some(gate) = gate {
+            gate.reached.notify_one();
+            gate.open.notified().await;
+        }
     }
 
     /// `.` is the root: no mail.
@@ -272,7 +300,10 @@ impl Dialer for World {
             server.take(self, b"").await;
             loop {
                 match engine.poll(Instant::now()) {
-                    Step::Send(octets) => server.take(self, &octets).await,
+                    Step::Send(octets) => {
+                        self.pass_gate(&octets).await;
+                        server.take(self, &octets).await;
+                    }
                     Step::Event(event) => conversation.handle(engine, event).await,
                     Step::StartTls if cannot_shake => {
                         conversation.closed(engine).await;
