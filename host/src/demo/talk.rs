@@ -128,7 +128,7 @@ impl Talk {
     /// Hears a POP3 multi-line response: the octets between the first line and the end mark, dots undone.
     pub(super) async fn multiline(&mut self) -> anyhow::Result<Vec<u8>> {
         let first = self.hear().await?;
-        ensure!(first.starts_with("+OK"), "heard {first:?}");
+        ensure!(first.starts_with('+'), "heard {first:?}");
         let mut content = Vec::new();
         loop {
             let line = self.raw_line().await?;

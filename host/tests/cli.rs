@@ -1,0 +1,69 @@
+//! The command line as a process: words in, exit codes out. (That this suite is here makes `cargo test` build the program, which
+//! `tests/e2e` and `tests/crash` start.)
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::process::{Command, Output, Stdio};
+
+fn maitred(arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_maitred"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let help = maitred(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).unwrap();
+    for command in
+        ["serve", "demo", "check", "domain", "account", "alias", "queue", "plugin", "status", "reload"]
+    {
+        assert!(text.contains(&format!("\n  {command}")), "{command} is not in\n{text}");
+    }
+    let version = maitred(&["--version"]);
+    assert_eq!(
+        String::from_utf8(version.stdout).unwrap().trim(),
+        concat!("maitred ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn bad_arguments_are_one_line_and_two() {
+    for arguments in [
+        &["bake"][..],
+        &["serve", "--fast"],
+        &["account", "add"],
+        &["account", "add", "no-address", "--password-stdin"],
+        &["alias", "add", "@", "x@a.test"],
+        &["queue", "show", "??"],
+        &["check", "--config"],
+    ] {
+        let told = maitred(arguments);
+        let error = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(2), "{arguments:?}: {error}");
+        assert_eq!(error.trim().lines().count(), 1, "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn without_a_file_the_defaults_are_good() {
+    let told = maitred(&["check", "--print", "--data", "data"]);
+    let printed = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
+    assert!(printed.contains("2525") && printed.contains("[limits]"), "{printed}");
+}
+
+#[test]
+fn what_needs_a_running_server_says_so() {
+    for arguments in [&["status"][..], &["reload"], &["plugin", "list"]] {
+        let told = maitred(&[arguments, &["--data", "data"]].concat());
+        let error = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.contains("no server runs"), "{arguments:?}: {error}");
+    }
+}
