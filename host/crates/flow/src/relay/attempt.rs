@@ -11,6 +11,7 @@ use maitred_queue::{Outcome, Report, Unit};
 use maitred_route::{Host, NextHop, Plan, RouteError, Router, TlsPolicy};
 use maitred_smtp::client::{Config, Limits, Login, Session, TlsUse};
 
+use super::conversation::Untaken;
 use super::{Conversation, Relay};
 use crate::dialer::{Call, DialError};
 
@@ -19,10 +20,10 @@ enum Tried {
     /// Somebody talked to us and every recipient has its outcome; perhaps there is more work of the same kind, which this
     /// connection could not do.
     Done(Option<Unit>),
-    /// Nobody talked to us: the unit is as it was.
-    Unreached(Box<Unit>, Outcome),
+    /// The host took nothing: the unit is as it was.
+    Untaken(Untaken),
     /// The same, and TLS may be to blame.
-    Unsecured(Box<Unit>, Outcome),
+    Unsecured(Untaken),
 }
 
 impl Relay {
@@ -46,7 +47,7 @@ impl Relay {
                 return None;
             }
         };
-        let mut unit = Box::new(unit);
+        let (mut unit, mut was_ready) = (Box::new(unit), false);
         let mut last = Outcome::local(NO_HOST, RouteError::NoHost(unit.domain.clone()).to_string());
         for (number, hop) in hops.iter().enumerate() {
             let found = match &hop.host {
@@ -67,8 +68,13 @@ impl Relay {
             };
             match self.try_hop(&router, hop, &found, unit).await {
                 Ok(Tried::Done(next)) => return next,
-                Ok(Tried::Unreached(back, outcome) | Tried::Unsecured(back, outcome)) => {
-                    (unit, last) = (back, outcome)
+                Ok(Tried::Untaken(untaken) | Tried::Unsecured(untaken)) => {
+                    unit = untaken.unit;
+                    was_ready |= untaken.was_ready;
+                    // What a server said tells more than that another one did not answer.
+                    if !last.is_reply || untaken.outcome.is_reply {
+                        last = untaken.outcome;
+                    }
                 }
                 Err((back, outcome)) => {
                     // Ourselves: neither this hop nor a later one.
@@ -80,7 +86,7 @@ impl Relay {
                 }
             }
         }
-        let is_reachable = last.status.is_permanent();
+        let is_reachable = was_ready || last.status.is_permanent();
         self.report_all(*unit, &last, is_reachable).await;
         None
     }
@@ -107,7 +113,8 @@ impl Relay {
             let error = RouteError::Loop(unit.domain.clone());
             return Err((unit, Outcome::local(error.status(), error.to_string())));
         };
-        let mut last = Outcome::local(NO_HOST, format!("{} has no address", hop.host));
+        let (mut was_ready, mut last) =
+            (false, Outcome::local(NO_HOST, format!("{} has no address", hop.host)));
         for to in addresses {
             let call = Call {
                 to,
@@ -121,17 +128,19 @@ impl Relay {
                 uses.push(TlsUse::Never);
             }
             for tls in uses {
-                match self.call(&call, hop, tls, unit).await {
+                let (untaken, is_tls_suspect) = match self.call(&call, hop, tls, unit).await {
                     Tried::Done(next) => return Ok(Tried::Done(next)),
-                    Tried::Unsecured(back, outcome) => (unit, last) = (back, outcome),
-                    Tried::Unreached(back, outcome) => {
-                        (unit, last) = (back, outcome);
-                        break;
-                    }
+                    Tried::Unsecured(untaken) => (untaken, true),
+                    Tried::Untaken(untaken) => (untaken, false),
+                };
+                (unit, last) = (untaken.unit, untaken.outcome);
+                was_ready |= untaken.was_ready;
+                if !is_tls_suspect {
+                    break;
                 }
             }
         }
-        Ok(Tried::Unreached(unit, last))
+        Ok(Tried::Untaken(Untaken { unit, outcome: last, was_ready }))
     }
 
     /// One connection.
@@ -153,8 +162,8 @@ impl Relay {
         };
         match conversation.into_end(failure).await {
             Ok(next) => Tried::Done(next),
-            Err((unit, outcome)) if is_tls_suspect => Tried::Unsecured(Box::new(unit), outcome),
-            Err((unit, outcome)) => Tried::Unreached(Box::new(unit), outcome),
+            Err(untaken) if is_tls_suspect && !untaken.was_ready => Tried::Unsecured(untaken),
+            Err(untaken) => Tried::Untaken(untaken),
         }
     }
 

@@ -26,6 +26,14 @@ pub struct Conversation {
     unbegun: Option<Unit>,
 }
 
+/// A unit of which a host has taken nothing, and why.
+pub(super) struct Untaken {
+    pub(super) unit: Box<Unit>,
+    pub(super) outcome: Outcome,
+    /// The host was ready for a message all the same.
+    pub(super) was_ready: bool,
+}
+
 /// A unit that is being handed over.
 struct Work {
     unit: Unit,
@@ -50,12 +58,12 @@ impl Conversation {
         }
     }
 
-    /// The connection is over: what is left to do elsewhere, or the first unit when nobody talked to us.
-    pub(super) async fn into_end(mut self, broken: Option<String>) -> Result<Option<Unit>, (Unit, Outcome)> {
+    /// The connection is over: what is left to do elsewhere, or a unit of which this host has taken nothing.
+    pub(super) async fn into_end(mut self, broken: Option<String>) -> Result<Option<Unit>, Untaken> {
         let Some(work) = self.work.take() else { return Ok(self.unbegun) };
         let outcome = self.why(broken);
-        if !self.was_ready && work.outcomes.is_empty() {
-            return Err((work.unit, outcome));
+        if work.is_untouched() {
+            return Err(Untaken { unit: Box::new(work.unit), outcome, was_ready: self.was_ready });
         }
         self.finish(work, &outcome).await;
         Ok(self.unbegun)
@@ -118,13 +126,14 @@ impl Conversation {
     async fn settled(&mut self, fates: Vec<Fate>) {
         let Some(mut work) = self.work.take() else { return };
         self.messages += 1;
-        if self.messages > 1
-            && work.outcomes.is_empty()
-            && !work.is_sent
-            && fates.iter().all(|fate| matches!(fate, Fate::Lost(_)))
-        {
-            // Many servers end a connection after so many messages: another one may do.
-            self.unbegun = Some(work.unit);
+        if work.is_untouched() && fates.iter().all(|fate| matches!(fate, Fate::Lost(_))) {
+            if self.messages > 1 {
+                // Many servers end a connection after so many messages: another one may do.
+                self.unbegun = Some(work.unit);
+            } else {
+                // RFC 5321 §5.1: another host may do.
+                self.work = Some(work);
+            }
             return;
         }
         let tried = std::mem::take(&mut work.left);
@@ -172,6 +181,11 @@ impl Work {
     fn new(unit: Unit) -> Self {
         let left = unit.recipients.iter().map(|recipient| recipient.address.clone()).collect();
         Self { unit, left, outcomes: Vec::new(), content: None, is_sent: false }
+    }
+
+    /// No recipient has an outcome, and no server the whole message.
+    fn is_untouched(&self) -> bool {
+        self.outcomes.is_empty() && !self.is_sent
     }
 
     /// What to hand over now.

@@ -54,6 +54,14 @@ async fn a_server_that_says_421_to_the_second_message_gets_it_on_a_new_connectio
 }
 
 #[tokio::test]
+async fn a_server_that_answers_data_with_success_makes_no_message_vanish() {
+    let host = Host::new().says_after(1, "DATA", "250 2.0.0 Ok").says_after(2, "DATA", "250 2.0.0 Ok");
+    let test = with(host, 5).await;
+    test.pass(Duration::from_mins(10)).await;
+    assert_eq!((test.world.received().len(), test.queued().await), (5, 0));
+}
+
+#[tokio::test]
 async fn a_message_whose_end_was_sent_is_not_sent_again_at_once() {
     // The second one on its connection: the server has it, perhaps.
     let test = with(Host::new().says_after(1, ".", GONE), 2).await;

@@ -48,6 +48,36 @@ async fn a_host_that_does_not_answer_or_greet_is_followed_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_host_that_breaks_off_before_it_has_a_message_is_followed_by_the_next() {
+    for stage in ["MAIL", "RCPT", "DATA"] {
+        for gone in [GONE, "421 4.3.2 going down", "250-a\r\n251 what?"] {
+            let test = with_three_hosts().await;
+            test.world.host("192.0.2.11", Host::new().says(stage, gone));
+            test.send(&["x@b.test"]).await;
+            test.run().await;
+            assert_eq!(test.world.calls(), ["192.0.2.11", "192.0.2.12"], "{stage} {gone}");
+            assert_eq!((test.world.received().len(), test.queued().await), (1, 0), "{stage} {gone}");
+        }
+    }
+    let test = with_three_hosts().await;
+    test.world.host("192.0.2.11", Host::new().says(".", GONE));
+    test.send(&["x@b.test"]).await;
+    test.run().await;
+    assert_eq!((test.world.calls().len(), test.queued().await), (1, 1), "it may have the message");
+}
+
+#[tokio::test]
+async fn what_a_server_said_tells_more_than_that_another_does_not_answer() {
+    let test = with_three_hosts().await;
+    test.world.host("192.0.2.11", Host::new().says("MAIL", "421 4.3.2 going down"));
+    test.world.host("192.0.2.12", Host::down());
+    test.world.host("192.0.2.13", Host::down());
+    test.send(&["x@b.test"]).await;
+    test.run().await;
+    assert_eq!(reason(&test.only()), "4.3.2 421 4.3.2 going down");
+}
+
+#[tokio::test]
 async fn a_host_that_says_no_is_not_followed_by_another() {
     let test = with_three_hosts().await;
     test.world.host("192.0.2.11", Host::new().says("RCPT", "550 5.1.1 who?"));

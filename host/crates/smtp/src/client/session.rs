@@ -64,7 +64,7 @@ pub enum Fate {
     Unfit(Failure),
     /// It was not this recipient's turn: another transaction is needed.
     NotTried,
-    /// The connection failed before its answer came.
+    /// The connection failed before its answer came; [`Event::Failed`] follows.
     Lost(Failure),
 }
 

@@ -114,13 +114,12 @@ impl Session {
     }
 
     fn hear_of_data(&mut self, mut transaction: Box<Transaction>, reply: Reply) {
+        if reply.is_positive() {
+            self.state = State::Envelope(transaction);
+            return self.fail(Failure::protocol("DATA was answered with success"), false);
+        }
         if !reply.is_intermediate() {
-            let fate = if reply.is_positive() {
-                Fate::Lost(Failure::protocol("DATA was answered with success"))
-            } else {
-                Fate::Refused(reply)
-            };
-            transaction.settle_rest(&fate);
+            transaction.settle_rest(&Fate::Refused(reply));
             return self.end_without_message(*transaction);
         }
         if transaction.accepted > 0 && transaction.fates.iter().all(Option::is_some) {
