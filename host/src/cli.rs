@@ -91,6 +91,8 @@ impl From<Failed> for End {
 
 /// Runs what the arguments say.
 pub(crate) fn main() -> ExitCode {
+    // Whatever is made holds mail or secrets: it is its owner's alone, though the data directory was made by somebody else.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {

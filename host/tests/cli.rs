@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
 fn maitred(arguments: &[&str]) -> Output {
@@ -66,4 +67,32 @@ fn what_needs_a_running_server_says_so() {
         assert_eq!(told.status.code(), Some(1), "{arguments:?}: {error}");
         assert!(error.contains("no server runs"), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn what_is_kept_is_its_owners_alone_in_a_folder_of_others_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let told = Command::new(env!("CARGO_BIN_EXE_maitred"))
+        .args(["domain", "add", "a.test", "--data"])
+        .arg(&data)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let mut folders = vec![data];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let facts = entry.metadata().unwrap();
+            assert_eq!(facts.permissions().mode() & 0o077, 0, "{}", entry.path().display());
+            seen += 1;
+            if facts.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(seen > 3);
 }
