@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,8 +46,14 @@ pub(crate) struct Parts {
 const CHECKPOINT_EVERY: u64 = 5_000;
 const CLEAN_MARK: &str = "clean";
 
+/// The folder, for its owner only, whoever made it: everybody's mail and password hashes are in it.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+}
+
 pub(crate) fn open(config: &Config) -> Result<Parts, Error> {
-    fs::create_dir_all(&config.directory).map_err(disk)?;
+    make_private(&config.directory).map_err(disk)?;
     let lock = lock(&config.directory)?;
     let (folder, segments) = Folder::open(&config.directory.join("log"), config.should_sync).map_err(disk)?;
     if segments.is_empty() && config.should_sync {

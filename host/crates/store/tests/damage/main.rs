@@ -101,3 +101,12 @@ async fn look(folder: &Path) -> Found {
     assert!(kit.deliver(alice, "INBOX", b"life goes on").await >= next.min(Uid(good.len() as u32)));
     Found { opened, good, checked }
 }
+
+#[tokio::test]
+async fn nobody_else_may_look_into_the_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = filled().await;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    Store::open(&config(folder.path())).unwrap().close().await;
+    assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+}
