@@ -319,7 +319,7 @@ fn what_is_printed_reads_as_the_same() {
         password_file = "secret"
         [[outbound.route]]
         domain = "c.test"
-        relay = "2001:db8::1"
+        relay = "[2001:db8::1]"
         [[plugin]]
         name = "rules"
         config = { "a b" = [1, { c = "d\"\n" }] }

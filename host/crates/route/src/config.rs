@@ -85,7 +85,10 @@ impl Relay {
             return Some(Self { host: literal(ip)?, port: 25 });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() => (host, port.parse().ok().filter(|port| *port != 0)?),
+            // The colons between brackets are the address's own.
+            Some((host, port)) if !host.is_empty() && !text.ends_with(']') => {
+                (host, port.parse().ok().filter(|port| *port != 0)?)
+            }
             _ => (text, 25),
         };
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
@@ -199,6 +202,8 @@ mod tests {
             ("192.0.2.1:2525", "192.0.2.1:2525"),
             ("[192.0.2.1]:2525", "192.0.2.1:2525"),
             ("2001:db8::1", "[2001:db8::1]:25"),
+            ("[2001:db8::1]", "[2001:db8::1]:25"),
+            ("[192.0.2.1]", "192.0.2.1:25"),
             ("[2001:db8::1]:2525", "[2001:db8::1]:2525"),
         ] {
             let relay = Relay::parse(text).unwrap();
