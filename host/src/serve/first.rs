@@ -19,6 +19,7 @@ pub(crate) async fn run(config: Config, data_dir: Option<&Path>, is_json: bool) 
     let is_first = config.file.is_none();
     let hostname = config.hostname.clone();
     let data = config.data_dir.clone();
+    raise_descriptors();
     // Heard from the first moment on.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -43,6 +44,18 @@ pub(crate) async fn run(config: Config, data_dir: Option<&Path>, is_json: bool) 
         }
     }
     server.stop().await
+}
+
+/// As many open files as the system lets us have: each connection is one, and the usual soft limit is 1024.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the number of open files could not be raised");
+        }
+    }
 }
 
 /// Without a configuration and on an empty store: `demo@localhost`, with a password that is told once.
