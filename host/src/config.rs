@@ -247,6 +247,8 @@ impl Config {
         plugins::check(&self.plugins.plugins).map_err(here)?;
         let tls = maitred_tls::Tls::check(&self.tls).map_err(|error| error.to_string());
         tls.map_err(|problem| ("tls".to_owned(), problem.trim_start_matches("tls: ").to_owned()))?;
+        self.gate.check().map_err(blame)?;
+        self.dns.check().map_err(blame)?;
         self.queue.check().map_err(blame)?;
         self.route.check().map_err(blame)
     }

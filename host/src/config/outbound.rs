@@ -33,7 +33,7 @@ pub(super) fn dns(keys: &mut Keys<'_>, dns: &mut maitred_dns::Config) -> Result<
         keys.list("servers", &NAME_SERVER, &mut dns.servers)?;
         keys.not_yet("dnssec", |value| value.as_bool() == Some(false), "DNSSEC validation is")?;
         keys.at("timeout", &TIME, &mut dns.timeout)?;
-        keys.at("attempts", &count(), &mut dns.attempts)?;
+        keys.at("attempts", &count_or_none(), &mut dns.attempts)?;
         keys.at("cache_entries", &count_or_none(), &mut dns.cache_entries)?;
         Ok(())
     })

@@ -249,6 +249,8 @@ fn what_is_wrong_is_told_with_its_line() {
     bad("[store]\nsync = 'sometimes'", 2, "store.sync", "\"always\" or \"never\"");
     bad("[log]\nfilter = 'maitred=loud'", 2, "log.filter", "expected a filter");
     bad("[dns]\nservers = ['resolver.test']", 2, "dns.servers", "expected an address");
+    bad("[dns]\n\nattempts = 11", 3, "dns.attempts", "at most 10");
+    bad("[dns]\ntimeout = '1h'", 2, "dns.timeout", "between 10ms and 1m");
     bad("[outbound]\nport = 0", 2, "outbound.port", "at least 1");
     bad("[outbound]\nport = 65536", 2, "outbound.port", "whole number");
     bad("[outbound]\n\nretry = []", 3, "outbound.retry", "at least one time");
