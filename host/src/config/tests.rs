@@ -263,6 +263,10 @@ fn what_is_wrong_is_told_with_its_line() {
         "outbound.route.relay",
         "expected a host",
     );
+}
+
+#[test]
+fn what_is_wrong_with_plugins_and_syntax_is_told_with_its_line() {
     bad("[[plugin]]\norder = 1", 1, "plugin.name", "is missing");
     bad("[[plugin]]\nname = 'a'\n[[plugin]]\nname = 'a'", 4, "plugin.name", "two plugins are called a");
     bad("[[plugin]]\nname = 'a'\nconfig = 'x'", 3, "plugin.config", "expected a table");
