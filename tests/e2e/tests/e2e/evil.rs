@@ -114,6 +114,15 @@ fn a_plugin_is_swapped_by_dropping_a_file_while_a_transaction_goes_on_by_the_old
     let refused = server.told(&["plugin", "load", &folder.path().join("maitred.toml").to_string_lossy()]);
     assert!(refused.is_err());
     assert!(letter(&mut talk, "casino").starts_with("55"));
+    // By command: the first version again, kept in the directory, there after a restart too.
+    let first_file = folder.path().join("first.wasm");
+    fs::write(&first_file, first.octets).unwrap();
+    let loaded =
+        server.told(&["plugin", "load", &first_file.to_string_lossy(), "--name", "swapped"]).unwrap();
+    assert!(loaded.contains("1.0.0"), "{loaded}");
+    assert!(letter(&mut talk, "casino").starts_with("250"));
+    drop_in(second.octets);
+    until(&|talk| letter(talk, "casino").starts_with("55"));
     // Off and on by command.
     server.told(&["plugin", "disable", "swapped"]).unwrap();
     assert!(letter(&mut talk, "casino").starts_with("250"));
