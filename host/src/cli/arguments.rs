@@ -37,10 +37,11 @@ pub(super) fn text(answer: &Value, key: &str) -> String {
     plain(answer.get(key).unwrap_or(&Value::Null))
 }
 
+/// A value as text for a terminal: what other servers said may hold its control sequences, which are not passed on.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.replace(char::is_control, " "),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }
@@ -91,5 +92,11 @@ mod tests {
         let rows = vec![["a".to_owned(), "1".to_owned()], ["größer".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "N"], rows, "none"), "NAME    N\na       1\ngrößer\n");
         assert_eq!(table(["NAME"], Vec::new(), "no names"), "no names\n");
+    }
+
+    #[test]
+    fn what_others_said_commands_no_terminal() {
+        let answer = serde_json::json!("550 \u{1b}]0;title\u{7}no");
+        assert_eq!(plain(&answer), "550  ]0;title no");
     }
 }
