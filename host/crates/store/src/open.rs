@@ -142,10 +142,13 @@ fn sync_names(directory: &Path) -> io::Result<()> {
 }
 
 /// Removes segments that nothing was committed to. Call it when the next segment is begun, so that no number comes again.
-pub(crate) fn remove_unused(folder: &Folder, segments: &[u32]) -> io::Result<()> {
+/// One with octets behind a beginning of zeros is left by a crash only; without one it lost its beginning, and is kept.
+pub(crate) fn remove_unused(folder: &Folder, segments: &[u32], is_after_crash: bool) -> io::Result<()> {
     for number in segments {
-        if folder.is_unused(*number)? {
-            fs::remove_file(folder.segment_path(*number))?;
+        let path = folder.segment_path(*number);
+        let may_go = is_after_crash || fs::metadata(&path)?.len() <= log::Side::OFFSET;
+        if may_go && folder.is_unused(*number)? {
+            fs::remove_file(path)?;
         }
     }
     Ok(())
@@ -170,6 +173,12 @@ fn replay(
     for number in segments.iter().filter(|number| **number >= from.segment) {
         let begin = if *number == from.segment { from.offset } else { log::SEGMENT_HEADER_OCTETS };
         let file = File::open(folder.segment_path(*number)).map_err(disk)?;
+        if replay.opened.is_after_crash && folder.is_unused(*number).map_err(disk)? {
+            // A large body that was not finished: its pages reach the disk in any order, and nobody was told of it.
+            let octets = file.metadata().map_err(disk)?.len();
+            replay.opened.torn_octets += octets.saturating_sub(log::Side::OFFSET);
+            continue;
+        }
         let mut failure = None;
         let end = log::scan(&file, begin, false, |found| {
             if failure.is_none()

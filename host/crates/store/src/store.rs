@@ -106,7 +106,7 @@ impl Store {
     pub fn open(config: &Config) -> Result<Self, Error> {
         let parts = open::open(config)?;
         let writer = Writer::begin(&parts.folder, config.segment_octets).map_err(disk)?;
-        open::remove_unused(&parts.folder, &parts.segments).map_err(disk)?;
+        open::remove_unused(&parts.folder, &parts.segments, parts.opened.is_after_crash).map_err(disk)?;
         let contents = Contents::disk(Arc::clone(&parts.folder));
         let home = Some((config.directory.clone(), parts.lock));
         Self::start(

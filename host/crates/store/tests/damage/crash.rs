@@ -110,3 +110,39 @@ async fn large_bodies_that_are_dropped_leave_no_file() {
     let crashed = after_crash(&kit, |folder| fs::remove_dir_all(folder.join("index")).unwrap()).await;
     assert_eq!(crashed.text(inbox, uid).await, large);
 }
+
+/// A segment whose first page is zeros and whose later ones are not.
+fn headless(folder: &std::path::Path) -> std::path::PathBuf {
+    let last = segments(folder).pop().unwrap();
+    let number: u32 = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let path = last.with_file_name(format!("{:08}.seg", number + 1));
+    fs::write(&path, [vec![0; 4096], vec![b'x'; 50_000]].concat()).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_large_body_of_which_only_later_pages_reached_the_disk_is_no_damage() {
+    let kit = Kit::disk().await;
+    let uid = kit.deliver(kit.alice, "INBOX", b"letter").await;
+    let inbox = kit.inbox().await;
+    let mut path = None;
+    let crashed = after_crash(&kit, |folder| path = Some(headless(folder))).await;
+    let opened = crashed.store.opened();
+    assert_eq!(opened.damaged, 0);
+    assert!(opened.torn_octets > 50_000);
+    assert!(!path.unwrap().exists());
+    assert_eq!(crashed.text(inbox, uid).await, b"letter");
+}
+
+#[tokio::test]
+async fn a_segment_that_lost_its_beginning_without_a_crash_is_damage_and_is_kept() {
+    let kit = Kit::disk().await;
+    kit.deliver(kit.alice, "INBOX", b"letter").await;
+    kit.store.close().await;
+    let folder = copied(&kit.path());
+    let path = headless(folder.path());
+    let store = Store::open(&config(folder.path())).unwrap();
+    assert!(!store.opened().is_after_crash);
+    assert_eq!(store.opened().damaged, 1);
+    assert!(path.exists());
+}
