@@ -1,6 +1,6 @@
 //! Administration: what an operator asks of the server, the socket that is asked through, and the HTTP pages.
 //!
-//! A [`Command`] is a value; [`execute`] does it at a [`Desk`]. [`socket`] carries commands to a running server; without one
+//! A [`Command`] is a value; [`execute()`] does it at a [`Desk`]. [`socket`] carries commands to a running server; without one
 //! the command line does them on the store itself. [`http`] shows health and figures, and takes no commands.
 #![deny(clippy::indexing_slicing)]
 
