@@ -191,6 +191,13 @@ impl Shared {
             ("data_dir", old.data_dir != new.data_dir),
             ("store", old.store != new.store),
             ("dns", old.dns != new.dns),
+            ("limits", old.gate != new.gate || old.smtp != new.smtp || old.flow.limits != new.flow.limits),
+            ("limits.imap", old.imap != new.imap),
+            ("limits.pop3", old.pop3 != new.pop3),
+            ("postmaster", old.flow.postmaster != new.flow.postmaster),
+            ("auth.allow_plaintext", old.allow_plaintext != new.allow_plaintext),
+            ("outbound: when to try again", old.queue != new.queue),
+            ("log", old.log != new.log),
         ] {
             if is_changed {
                 tracing::warn!(key = what, "changed in the configuration: holds after a restart");

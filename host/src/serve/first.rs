@@ -105,7 +105,8 @@ fn welcome(server: &Server, data: &Path, is_first: bool, password: Option<&str>)
     let shown = password.unwrap_or("PASSWORD");
     match password {
         Some(password) => text.push_str(&format!(
-            "\nAn account to begin with (told once; change it with `maitred account password {DEMO}`):\n  {DEMO}   {password}\n"
+            "\nAn account to begin with (told once; change it with `maitred --data {} account password {DEMO}`):\n  {DEMO}   {password}\n",
+            data.display()
         )),
         None => text.push_str(&format!("\nThe account {DEMO} has the password that was told at the first start.\n")),
     }

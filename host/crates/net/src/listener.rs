@@ -24,7 +24,7 @@ use crate::stop::Stop;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {cause}")]
+#[error("cannot listen on {address}")]
 pub struct BindError {
     /// Which.
     pub address: SocketAddr,
