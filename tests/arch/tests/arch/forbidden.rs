@@ -1,5 +1,7 @@
 //! What may not occur in code: I/O and clocks below the adapters, proofs made by strangers, panics, lints that are switched off.
 
+use std::collections::BTreeSet;
+
 use crate::model::{File, Tree};
 use crate::source::has_word;
 use crate::{assert_finds, assert_kept, tree};
@@ -9,6 +11,7 @@ const PURE: &[&str] = &["mail", "wire", "smtp", "imap", "pop3", "route", "queue"
 
 const OUTSIDE: &[&str] = &[
     "tokio",
+    "std::env",
     "std::fs",
     "std::thread",
     "std::process",
@@ -18,12 +21,14 @@ const OUTSIDE: &[&str] = &[
     "UnixStream",
     "Instant::now",
     "SystemTime::now",
+    // Reads the clock behind its back.
+    ".elapsed()",
     "rand",
     "getrandom",
 ];
 
 /// What `use std::{…}` may not name in a pure room.
-const OUTSIDE_MODULES: &[&str] = &["fs", "thread", "process"];
+const OUTSIDE_MODULES: &[&str] = &["env", "fs", "thread", "process"];
 
 /// A proof, the only room that makes it, and the file that defines how.
 const PROOFS: &[(&str, &str, &str)] = &[
@@ -130,6 +135,21 @@ fn panics(tree: &Tree) -> Vec<String> {
     broken
 }
 
+/// Tests may switch a lint off, because what a suite does not use today it may use tomorrow; the reason stands beside it.
+fn unreasoned_in_tests(tree: &Tree) -> Vec<String> {
+    let mut broken = Vec::new();
+    let shipped: BTreeSet<&str> = tree.shipped().map(|file| file.path.as_str()).collect();
+    let is_rust = |file: &&File| file.path.ends_with(".rs") && !shipped.contains(file.path.as_str());
+    for file in tree.files.iter().filter(is_rust) {
+        for (number, line) in (1..).zip(file.text.lines()).filter(|(_, line)| line.trim().starts_with('#')) {
+            if line.contains("[allow(") && !has_word(line, "reason") {
+                broken.push(format!("{}:{number}: allow without a reason", file.path));
+            }
+        }
+    }
+    broken
+}
+
 fn allowed_lints(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();
     for file in tree.shipped() {
@@ -172,6 +192,7 @@ fn nothing_panics_or_is_put_off() -> anyhow::Result<()> {
 #[test]
 fn lints_are_expected_with_a_reason_and_never_allowed() -> anyhow::Result<()> {
     assert_kept(&allowed_lints(tree()?));
+    assert_kept(&unreasoned_in_tests(tree()?));
     Ok(())
 }
 
@@ -183,6 +204,7 @@ fn a_clock_in_an_engine_is_found() {
         ("use tokio::net;", "tokio"),
         ("use std::{env, fs::{self, File}};", "std::{fs}"),
         ("fn f() { std::fs::read(\"x\") }", "std::fs"),
+        ("fn f(began: Instant) { began.elapsed(); }", ".elapsed()"),
     ] {
         assert_finds(&outside_in_pure_rooms(&Tree::of_files(&[(engine, code)])), found);
     }
@@ -226,6 +248,10 @@ fn an_allowed_lint_is_found() {
     assert_finds(&allowed_lints(&bare), "a.rs:1: [expect(…)] without a reason");
     let bare = Tree::of_files(&[(GENERATED[0], "\n#![allow(clippy::all)]\nfn f() {}")]);
     assert_finds(&allowed_lints(&bare), ":2: [allow(…)] without a reason");
+    let bare = Tree::of_files(&[("host/crates/net/tests/a.rs", "\n#![allow(clippy::all)]\n")]);
+    assert_finds(&unreasoned_in_tests(&bare), "a.rs:2: allow without a reason");
     let fine = Tree::of_files(&[(file, "#[expect(clippy::x, reason = \"a table\")]\nfn f() {}")]);
     assert_kept(&allowed_lints(&fine));
+    let fine = Tree::of_files(&[("host/crates/net/tests/a.rs", "#![allow(clippy::all, reason = \"b\")]\n")]);
+    assert_kept(&unreasoned_in_tests(&fine));
 }

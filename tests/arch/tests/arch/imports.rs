@@ -45,9 +45,11 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wizer", "notify"], &["plugin-host"]),
     (&["wit-bindgen"], &["plugin-sdk"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
-    (&["hyper", "hyper-util", "http-body-util"], &["admin"]),
-    // The binary serves the routers of admin.
-    (&["axum"], &["admin", "maitred"]),
+    (&["axum", "hyper", "hyper-util", "http-body-util"], &["admin"]),
+    (&["socket2"], &["net"]),
+    (&["encoding_rs", "idna"], &["mail"]),
+    // Salts of passwords; and the passwords that the binary makes up.
+    (&["getrandom"], &["store", "maitred"]),
     // The demo and the check work in folders that are gone afterwards.
     (&["tempfile"], &["maitred"]),
     // Errors with a type everywhere but where nobody matches on them.
@@ -60,6 +62,9 @@ const TEST_ONLY: &[&str] = &["proptest", "cargo_metadata", "maitred-testkit"];
 /// No engine has a clock, sockets or chance.
 const NO_RUNTIME: &[&str] =
     &["tokio", "mio", "async-std", "smol", "rand", "getrandom", "fastrand", "chrono", "time"];
+
+/// Words and engines return what happened; who drives them writes it down.
+const NO_LOG: &[&str] = &["log", "tracing"];
 
 /// `maitred-smtp` is `smtp`.
 fn short(name: &str) -> &str {
@@ -126,6 +131,10 @@ fn owners(tree: &Tree) -> Vec<String> {
             if TEST_ONLY.contains(&dependency.as_str()) && name != "testkit" {
                 broken.push(format!("{name} may use {dependency} in its tests only"));
             }
+            let is_value = ["words", "engine"].contains(&krate.layer.as_str());
+            if is_value && NO_LOG.contains(&dependency.as_str()) {
+                broken.push(format!("{name} is no place for {dependency}: it returns, and does not log"));
+            }
             let is_pure = ["words", "engine", "flow"].contains(&krate.layer.as_str());
             if is_pure && NO_RUNTIME.contains(&dependency.as_str()) {
                 broken.push(format!(
@@ -170,6 +179,7 @@ fn a_crate_used_by_a_stranger_is_found() {
     let tree = Tree::of_crate("maitred-flow", "flow", &["sled", "tokio"], &[]);
     assert_finds(&owners(&tree), "flow may not use sled, which belongs to store");
     assert_finds(&owners(&tree), "flow is no place for tokio");
-    let tree = Tree::of_crate("maitred-mail", "words", &["proptest"], &[]);
+    let tree = Tree::of_crate("maitred-mail", "words", &["proptest", "tracing"], &[]);
     assert_finds(&owners(&tree), "mail may use proptest in its tests only");
+    assert_finds(&owners(&tree), "mail is no place for tracing");
 }

@@ -12,6 +12,7 @@ mod imports;
 mod licences;
 mod lints;
 mod model;
+mod opening;
 mod rfc;
 mod shape;
 mod source;
