@@ -7,8 +7,10 @@ pub mod chain;
 pub mod decision;
 pub mod facts;
 pub mod registry;
+pub mod table;
 
 pub use chain::{Chain, Chains, Outcome};
 pub use decision::{Decision, Edit, HeaderPosition, Refusal, Verdict};
 pub use facts::{Direction, Hook, HookCall, LoginFacts, MessageFacts, Peer, SessionFacts, TlsFacts};
 pub use registry::{Fault, OnError, Plugin, PluginFacts, Registry, RegistryError};
+pub use table::{Change, Space, Table, TableAnswer, TableError, TableOp};
