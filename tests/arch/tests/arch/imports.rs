@@ -7,7 +7,7 @@ use crate::{assert_finds, assert_kept, tree};
 
 const WORDS: &[&str] = &["mail", "wire"];
 const ENGINES: &[&str] = &["smtp", "imap", "pop3", "route", "queue", "policy"];
-const ADAPTERS: &[&str] = &["store", "dns", "msgauth", "tls", "plugin-host"];
+const ADAPTERS: &[&str] = &["store", "dns", "msgauth", "tls", "plugin-host", "confine"];
 
 /// Crate, its layer, and the groups of ours that it may import. Imports point up this table only.
 const TABLE: &[(&str, &str, &[&[&str]])] = &[
@@ -24,6 +24,7 @@ const TABLE: &[(&str, &str, &[&[&str]])] = &[
     ("tls", "adapter", &[]),
     ("msgauth", "adapter", &[&["mail", "policy"]]),
     ("plugin-host", "adapter", &[&["mail", "policy"]]),
+    ("confine", "adapter", &[]),
     ("flow", "flow", &[WORDS, ENGINES, &["store"]]),
     // One driver for all engines: it names them all, and tls for the handshake; what is stored it learns from flow.
     ("net", "driver", &[WORDS, ENGINES, &["flow", "tls"]]),
@@ -43,6 +44,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["rustls", "tokio-rustls", "rcgen", "webpki-roots", "rustls-pemfile", "instant-acme"], &["tls"]),
     (&["hickory-proto", "hickory-resolver"], &["dns"]),
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wizer", "notify"], &["plugin-host"]),
+    (&["landlock", "nix", "seccompiler"], &["confine"]),
     (&["wit-bindgen"], &["plugin-sdk"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
     (&["axum", "hyper", "hyper-util", "http-body-util"], &["admin"]),
