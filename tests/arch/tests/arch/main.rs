@@ -1,9 +1,10 @@
-//! Whether the tree keeps the house rules: who imports whom, what may not occur where, licences, the plugin contract, the index of
-//! standards.
+//! Whether the tree keeps the house rules: who imports whom, what may not occur where, licences, known holes in others' code, the
+//! plugin contract, the index of standards.
 //!
 //! Each rule is a function from a [`model::Tree`] to the places that break it, one line each. It is tried twice: on the tree that
 //! is there, and on a small broken one, so that a rule that finds nothing is known to be able to find something.
 
+mod advisories;
 mod answers;
 mod contract;
 mod docs;
