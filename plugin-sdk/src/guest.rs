@@ -11,7 +11,7 @@
 
 use crate::{
     Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient, Refusal,
-    Session, SessionInfo, Verdict,
+    Session, SessionInfo, Transaction, Verdict,
 };
 
 /// Where the one plugin of a component is kept.
@@ -23,10 +23,16 @@ pub trait Slot {
     fn with<T>(call: impl FnOnce(&Self::Plugin) -> T) -> Option<T>;
 }
 
+mod events;
+mod imports;
+
+pub use imports::{directory, dns, http, metrics, random, store, submit};
+
+/// Every import is in it; the linker leaves out what a plugin does not call, so that it needs no grant for it.
 pub mod base {
     wit_bindgen::generate!({
         path: "../wit",
-        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; }",
+        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; import maitred:plugin/store@0.1.0; import maitred:plugin/dns@0.1.0; import maitred:plugin/directory@0.1.0; import maitred:plugin/http@0.1.0; import maitred:plugin/submit@0.1.0; }",
         world: "maitred:sdk/sdk-base",
         pub_export_macro: true,
         generate_all,
@@ -102,6 +108,48 @@ hook!(
     "maitred:sdk/hook-disconnect",
     "maitred_plugin_sdk::guest::disconnect"
 );
+hook!(
+    resolve,
+    "package maitred:sdk; world hook-resolve { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/resolve-hook@0.1.0; }",
+    "maitred:sdk/hook-resolve",
+    "maitred_plugin_sdk::guest::resolve"
+);
+hook!(
+    route,
+    "package maitred:sdk; world hook-route { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/route-hook@0.1.0; }",
+    "maitred:sdk/hook-route",
+    "maitred_plugin_sdk::guest::route"
+);
+hook!(
+    deliver,
+    "package maitred:sdk; world hook-deliver { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/deliver-hook@0.1.0; }",
+    "maitred:sdk/hook-deliver",
+    "maitred_plugin_sdk::guest::deliver"
+);
+hook!(
+    outcome,
+    "package maitred:sdk; world hook-outcome { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/outcome-hook@0.1.0; }",
+    "maitred:sdk/hook-outcome",
+    "maitred_plugin_sdk::guest::outcome"
+);
+hook!(
+    login,
+    "package maitred:sdk; world hook-login { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/login-hook@0.1.0; }",
+    "maitred:sdk/hook-login",
+    "maitred_plugin_sdk::guest::login"
+);
+hook!(
+    mailbox,
+    "package maitred:sdk; world hook-mailbox { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/mailbox-hook@0.1.0; }",
+    "maitred:sdk/hook-mailbox",
+    "maitred_plugin_sdk::guest::mailbox"
+);
+hook!(
+    tick,
+    "package maitred:sdk; world hook-tick { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/tick-hook@0.1.0; }",
+    "maitred:sdk/hook-tick",
+    "maitred_plugin_sdk::guest::tick"
+);
 
 use base::maitred::plugin::{
     clock, config as host_config, decisions, host_message, host_session, log as host_log, types,
@@ -142,6 +190,12 @@ impl Session for host_session::Session {
             tls_version: info.tls.map(|tls| tls.version),
             account: info.auth.map(|auth| auth.identity),
             may_relay: info.may_relay,
+            transaction: info.transaction.map(|of| Transaction {
+                id: of.id,
+                sender: of.sender,
+                recipients: of.recipients.into_iter().map(recipient).collect(),
+                size: of.size,
+            }),
             started_ms: info.started,
         }
     }

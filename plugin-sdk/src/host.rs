@@ -34,8 +34,23 @@ pub struct SessionInfo {
     pub account: Option<String>,
     /// Whether it may send to domains that are not ours.
     pub may_relay: bool,
+    /// MAIL to the end of data, if one goes on.
+    pub transaction: Option<Transaction>,
     /// Unix time in milliseconds.
     pub started_ms: u64,
+}
+
+/// MAIL to the end of data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// The message's name.
+    pub id: String,
+    /// MAIL FROM; `""` is `<>`.
+    pub sender: String,
+    /// RCPT TO, as far as they were taken.
+    pub recipients: Vec<Recipient>,
+    /// What the client said in SIZE (RFC 1870), octets.
+    pub size: Option<u64>,
 }
 
 /// What travels outside of the message.
@@ -148,10 +163,10 @@ pub fn config() -> String {
     "{}".to_owned()
 }
 
-/// Unix time in milliseconds by the host's clock (0 outside of Wasm).
+/// Unix time in milliseconds by the host's clock (outside of Wasm: as [`crate::testing::set_now_ms`] said).
 pub fn now_ms() -> u64 {
     #[cfg(target_family = "wasm")]
     return crate::guest::now_ms();
     #[cfg(not(target_family = "wasm"))]
-    0
+    crate::testing::now_ms()
 }

@@ -28,16 +28,24 @@
 //! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib`. On other targets the macro expands to
 //! nothing, so the same crate is tested as plain Rust, with [`testing::FakeSession`] and [`testing::FakeMessage`].
 
+mod capability;
 mod decision;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod guest;
 mod host;
+mod routing;
 pub mod testing;
 
+pub use capability::{directory, dns, http, metrics, random, store, submit};
 pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
 pub use host::{
-    Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, config, log, now_ms,
+    Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, Transaction, config, log,
+    now_ms,
+};
+pub use routing::{
+    Delivery, DeliveryDecision, Login, LoginDecision, MailboxChange, MailboxEvent, NextHop, Outcome,
+    OutcomeKind, Placement, Protocol, Resolution, Route, TlsPolicy,
 };
 
 /// What a plugin is. Every hook has a default that has no opinion; a hook is only called when [`export!`] names it.
@@ -98,18 +106,63 @@ pub trait Plugin: Sized + 'static {
     fn on_disconnect(&self, session: &dyn Session) {
         let _ = session;
     }
+
+    /// RCPT, before aliases and accounts are looked at: who is this recipient?
+    fn on_resolve(&self, session: &dyn Session, sender: &str, recipient: &str) -> Resolution {
+        let _ = (session, sender, recipient);
+        Resolution::Next
+    }
+
+    /// Before an attempt: where does mail for this domain go? `candidates` is what static routes or the DNS say.
+    fn on_route(&self, message: &dyn Message, domain: &str, candidates: &[NextHop]) -> Route {
+        let _ = (message, domain, candidates);
+        Route::Next
+    }
+
+    /// Before a message is stored for one local recipient, who is this account.
+    fn on_deliver(
+        &self,
+        session: &dyn Session,
+        message: &dyn Message,
+        recipient: &Recipient,
+        account: &str,
+    ) -> DeliveryDecision {
+        let _ = (session, message, recipient, account);
+        DeliveryDecision::Next
+    }
+
+    /// What became of mail; told afterwards, some at a time.
+    fn on_outcomes(&self, outcomes: &[Outcome]) {
+        let _ = outcomes;
+    }
+
+    /// A login by any protocol, after the password was checked.
+    fn on_login(&self, login: &Login) -> LoginDecision {
+        let _ = login;
+        LoginDecision::Next
+    }
+
+    /// What happened in mailboxes; told afterwards, some at a time.
+    fn on_mailbox_events(&self, events: &[MailboxEvent]) {
+        let _ = events;
+    }
+
+    /// Work from time to time.
+    fn on_tick(&self) {}
 }
 
 /// Everything a plugin needs by one `use`.
 pub mod prelude {
     pub use crate::{
-        Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient,
-        Refusal, Session, SessionInfo, Verdict, log,
+        Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Level, Login,
+        LoginDecision, MailboxChange, MailboxEvent, Message, NextHop, Outcome, OutcomeKind, Part, Placement,
+        Plugin, Position, Protocol, Recipient, Refusal, Resolution, Route, Session, SessionInfo, TlsPolicy,
+        Transaction, Verdict, directory, dns, http, log, metrics, now_ms, random, store, submit,
     };
 }
 
 /// Makes the component: `export!(MyPlugin: rcpt, message);` with the hooks it has, out of connect, helo, auth, mail, rcpt,
-/// headers, message, disconnect. Expands to nothing on targets that are not Wasm.
+/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick. Expands to nothing on targets that are not Wasm.
 #[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export {

@@ -1,7 +1,17 @@
 //! Stand-ins for the host, to test a plugin as plain Rust.
 
+#[cfg(not(target_family = "wasm"))]
+mod fakes;
+mod world;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use fakes::{directory, dns, http, metrics, random, store, submit};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use world::now_ms;
+pub use world::{World, set_now_ms, world};
 
 use crate::{Direction, Envelope, Message, Part, Recipient, Session, SessionInfo};
 
@@ -25,6 +35,7 @@ impl Default for FakeSession {
             tls_version: None,
             account: None,
             may_relay: false,
+            transaction: None,
             started_ms: 0,
         };
         Self { info, notes: RefCell::default() }

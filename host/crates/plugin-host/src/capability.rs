@@ -325,6 +325,7 @@ fn session_info(facts: &SessionFacts) -> types::SessionInfo {
             identity: login.identity.clone(),
         }),
         may_relay: facts.may_relay,
+        transaction: None,
         started: u64::try_from(facts.started.0).unwrap_or(0),
         attributes: Vec::new(),
     }

@@ -92,7 +92,7 @@ impl Loader {
     pub(crate) fn new(machine: Arc<Machine>, cache: Cache) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&machine.engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        v0_1::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
+        v0_1::Host_::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
         Ok(Self { machine, linker, cache })
     }
 
