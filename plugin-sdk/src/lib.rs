@@ -28,7 +28,9 @@
 //! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib`. On other targets the macro expands to
 //! nothing, so the same crate is tested as plain Rust, with [`testing::FakeSession`] and [`testing::FakeMessage`].
 
+pub mod address;
 mod capability;
+pub mod config;
 mod decision;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

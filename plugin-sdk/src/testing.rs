@@ -2,6 +2,9 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod fakes;
+#[cfg(all(feature = "fixtures", not(target_family = "wasm")))]
+pub mod fixtures;
+mod parts;
 mod world;
 
 use std::cell::RefCell;
@@ -65,7 +68,8 @@ pub struct FakeMessage {
     pub symbols: Vec<(String, f32)>,
     /// Tags of earlier plugins.
     pub tags: BTreeMap<String, String>,
-    /// What it is made of, each with its decoded octets; at first one part of plain text. The text is not taken apart.
+    /// What it is made of, each with its octets. At first as the text says, one level deep and without undoing transfer
+    /// encodings.
     pub parts: Vec<(Part, Vec<u8>)>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -86,10 +90,9 @@ impl FakeMessage {
         }
         let recipient = Recipient { address: "bob@a.test".to_owned(), original: None };
         let body = body.replace('\n', "\r\n").into_bytes();
-        let whole =
-            Part { content_type: "text/plain".to_owned(), size: body.len() as u64, ..Part::default() };
+        let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("Content-Type"));
         Self {
-            parts: vec![(whole, body.clone())],
+            parts: parts::parts(content_type.map(|(_, value)| value.as_str()), &body),
             envelope: Envelope { sender: "alice@b.test".to_owned(), recipients: vec![recipient] },
             symbols: Vec::new(),
             tags: BTreeMap::new(),

@@ -9,9 +9,13 @@ pub mod store {
     type Result<T> = std::result::Result<T, StoreError>;
 
     /// # Errors
-    /// A key that cannot be one.
-    fn checked(key: &str) -> Result<()> {
-        if (1..=512).contains(&key.len()) { Ok(()) } else { Err(StoreError::TooLarge) }
+    /// The trouble that the test made, a key that cannot be one.
+    fn checked(world: &World, key: &str) -> Result<()> {
+        match &world.table_trouble {
+            Some(trouble) => Err(trouble.clone()),
+            None if (1..=512).contains(&key.len()) => Ok(()),
+            None => Err(StoreError::TooLarge),
+        }
     }
 
     fn alive(world: &World, key: &str) -> Option<Vec<u8>> {
@@ -20,7 +24,7 @@ pub mod store {
     }
 
     fn put(world: &mut World, key: &str, value: &[u8], ttl_seconds: Option<u32>) -> Result<()> {
-        checked(key)?;
+        checked(world, key)?;
         if value.len() > 64 << 10 {
             return Err(StoreError::TooLarge);
         }
@@ -31,7 +35,7 @@ pub mod store {
 
     /// The value of a key.
     pub fn get(key: &str) -> Result<Option<Vec<u8>>> {
-        Ok(world(|world| alive(world, key)))
+        world(|world| checked(world, key).map(|()| alive(world, key)))
     }
 
     /// Of several keys.
@@ -46,15 +50,17 @@ pub mod store {
 
     /// Removes a key.
     pub fn delete(key: &str) -> Result<()> {
-        world(|world| drop(world.table.remove(key)));
-        Ok(())
+        world(|world| checked(world, key).map(|()| drop(world.table.remove(key))))
     }
 
     /// Stores unless present; answers what was there.
     pub fn get_or_insert(key: &str, value: &[u8], ttl_seconds: Option<u32>) -> Result<Option<Vec<u8>>> {
-        world(|world| match alive(world, key) {
-            Some(there) => Ok(Some(there)),
-            None => put(world, key, value, ttl_seconds).map(|()| None),
+        world(|world| {
+            checked(world, key)?;
+            match alive(world, key) {
+                Some(there) => Ok(Some(there)),
+                None => put(world, key, value, ttl_seconds).map(|()| None),
+            }
         })
     }
 
@@ -66,6 +72,7 @@ pub mod store {
         ttl_seconds: Option<u32>,
     ) -> Result<bool> {
         world(|world| {
+            checked(world, key)?;
             if alive(world, key).as_deref() != old {
                 return Ok(false);
             }
@@ -80,6 +87,7 @@ pub mod store {
     /// Counts.
     pub fn increment(key: &str, delta: i64, ttl_seconds: Option<u32>) -> Result<i64> {
         world(|world| {
+            checked(world, key)?;
             let there = alive(world, key);
             let before = match &there {
                 Some(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()),
@@ -102,6 +110,7 @@ pub mod store {
             return Err(StoreError::Kind);
         }
         world(|world| {
+            checked(world, key)?;
             let there = alive(world, key).and_then(|value| String::from_utf8(value).ok());
             let seen = there.as_deref().and_then(|text| text.split_once(' '));
             let seen =
@@ -125,11 +134,14 @@ pub mod store {
 
     /// Keys with a prefix behind a cursor.
     pub fn scan(prefix: &str, after: Option<&str>, max: u32) -> Result<Vec<String>> {
-        Ok(world(|world| {
+        world(|world| {
+            if let Some(trouble) = &world.table_trouble {
+                return Err(trouble.clone());
+            }
             let keys = world.table.keys().filter(|key| key.starts_with(prefix));
             let keys = keys.filter(|key| after.is_none_or(|after| key.as_str() > after));
-            keys.filter(|key| alive(world, key).is_some()).take(max as usize).cloned().collect()
-        }))
+            Ok(keys.filter(|key| alive(world, key).is_some()).take(max as usize).cloned().collect())
+        })
     }
 }
 

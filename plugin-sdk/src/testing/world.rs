@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::http::{Request, Response};
+use crate::store::StoreError;
 
 /// What a plugin finds outside: each test thread has its own, empty at first.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub struct World {
     pub now_ms: u64,
     /// The plugin's table: value, and when it is gone.
     pub table: BTreeMap<String, (Vec<u8>, Option<u64>)>,
+    /// What the table answers instead, to everything.
+    pub table_trouble: Option<StoreError>,
     /// A and AAAA records by name; an empty list is a name without such records, a name that is not here does not exist.
     pub ips: BTreeMap<String, Vec<String>>,
     /// TXT records by name.

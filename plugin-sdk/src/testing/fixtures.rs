@@ -1,0 +1,435 @@
+//! Fixtures: what a plugin is asked and what it must answer, as JSON files that any runner can play. Here they are played
+//! against the plugin as plain Rust.
+//!
+//! A file is one plugin's life: configuration, a world, and steps in order. Each step is a session of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{FakeMessage, FakeSession, World, set_now_ms, world};
+use crate::http::Response;
+use crate::{
+    Decision, DeliveryDecision, Direction, Edit, NextHop, Plugin, Recipient, Refusal, Resolution, Route,
+    TlsPolicy, Verdict,
+};
+
+/// Plays every `.json` in a folder, each in a new world; answers how many steps that were.
+///
+/// # Errors
+/// The first step that went otherwise, with what was answered; a file that is no fixture; a folder without one.
+pub fn play<P: Plugin>(folder: &Path) -> Result<usize, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|kind| kind == "json")).collect();
+    paths.sort();
+    let mut steps = 0;
+    for path in &paths {
+        let text = fs::read_to_string(path).map_err(|error| error.to_string());
+        let fixture =
+            text.and_then(|text| serde_json::from_str::<Fixture>(&text).map_err(|error| error.to_string()));
+        let played = fixture.and_then(|fixture| fixture.play::<P>(folder));
+        steps += played.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if steps == 0 { Err(format!("{}: no steps", folder.display())) } else { Ok(steps) }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixture {
+    name: String,
+    #[serde(default = "nothing")]
+    config: Value,
+    /// What a server would have to grant; here everything is there.
+    #[serde(default, rename = "grants")]
+    _grants: Vec<String>,
+    #[serde(default)]
+    world: Outside,
+    #[serde(default)]
+    steps: Vec<Step>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Outside {
+    now_ms: u64,
+    table: BTreeMap<String, String>,
+    dns: Dns,
+    directory: Directory,
+    http: BTreeMap<String, Page>,
+    random: u64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Dns {
+    ip: BTreeMap<String, Vec<String>>,
+    txt: BTreeMap<String, Vec<String>>,
+    mx: BTreeMap<String, Vec<(u16, String)>>,
+    ptr: BTreeMap<String, Vec<String>>,
+    trouble: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Directory {
+    domains: Vec<String>,
+    accounts: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    status: u16,
+    #[serde(default)]
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    hook: String,
+    now_ms: Option<u64>,
+    #[serde(default)]
+    session: Peer,
+    sender: Option<String>,
+    recipient: Option<String>,
+    #[serde(default)]
+    recipients: Vec<String>,
+    name: Option<String>,
+    account: Option<String>,
+    domain: Option<String>,
+    #[serde(default)]
+    candidates: Vec<Hop>,
+    message: Option<String>,
+    message_file: Option<String>,
+    #[serde(default)]
+    expect: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Peer {
+    remote_ip: Option<String>,
+    helo: Option<String>,
+    account: Option<String>,
+    direction: Option<String>,
+    listener: Option<String>,
+    may_relay: bool,
+    tls: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hop {
+    host: String,
+    port: u16,
+    tls: String,
+}
+
+impl Fixture {
+    fn play<P: Plugin>(self, folder: &Path) -> Result<usize, String> {
+        let Self { name, config, world: outside, steps, .. } = self;
+        world(|world| *world = outside.into());
+        let plugin = P::init(&config.to_string()).map_err(|error| format!("{name}: init: {error}"))?;
+        for (number, step) in (1..).zip(&steps) {
+            let told = |what: String| format!("{name}: step {number} ({}): {what}", step.hook);
+            if let Some(now_ms) = step.now_ms {
+                set_now_ms(now_ms);
+            }
+            let answer = step.ask(&plugin, folder).map_err(told)?;
+            for (key, wanted) in &step.expect {
+                let given = answer.get(key).unwrap_or(&Value::Null);
+                let is_as_wanted = match (key.as_str(), given, wanted) {
+                    ("text", Value::String(given), Value::String(wanted)) => given.contains(wanted.as_str()),
+                    _ => given == wanted,
+                };
+                if !is_as_wanted {
+                    return Err(told(format!("{key} is not {wanted} in {answer}")));
+                }
+            }
+        }
+        Ok(steps.len())
+    }
+}
+
+impl Step {
+    /// The answer in the words of `expect`.
+    fn ask<P: Plugin>(&self, plugin: &P, folder: &Path) -> Result<Value, String> {
+        let session = self.session()?;
+        let sender = self.sender.as_deref().unwrap_or_default();
+        let recipient = self.recipient.as_deref().unwrap_or_default();
+        let to = Recipient { address: recipient.to_owned(), original: None };
+        let message = self.message(folder)?;
+        Ok(match self.hook.as_str() {
+            "connect" => decided(plugin.on_connect(&session)),
+            "helo" => decided(plugin.on_helo(&session, self.name.as_deref().unwrap_or_default())),
+            "mail" => decided(plugin.on_mail(&session, sender)),
+            "rcpt" => decided(plugin.on_rcpt(&session, sender, &to)),
+            "headers" => decided(plugin.on_headers(&session, &message)),
+            "message" => decided(plugin.on_message(&session, &message)),
+            "resolve" => resolved(plugin.on_resolve(&session, sender, recipient)),
+            "route" => {
+                let candidates = self.candidates.iter().map(Hop::read).collect::<Result<Vec<_>, _>>()?;
+                routed(plugin.on_route(&message, self.domain.as_deref().unwrap_or_default(), &candidates))
+            }
+            "deliver" => {
+                let account = self.account.as_deref().unwrap_or_default();
+                delivered(plugin.on_deliver(&session, &message, &to, account))
+            }
+            other => return Err(format!("the hook {other:?} is not played here")),
+        })
+    }
+
+    fn session(&self) -> Result<FakeSession, String> {
+        let mut session = FakeSession::default();
+        let Peer { remote_ip, helo, account, direction, listener, may_relay, tls } = &self.session;
+        let info = &mut session.info;
+        info.direction = match direction.as_deref() {
+            None | Some("inbound") => Direction::Inbound,
+            Some("submission") => Direction::Submission,
+            Some("internal") => Direction::Internal,
+            Some(other) => return Err(format!("the direction {other:?}")),
+        };
+        if let Some(remote_ip) = remote_ip {
+            info.remote_ip.clone_from(remote_ip);
+        }
+        if let Some(listener) = listener {
+            info.listener.clone_from(listener);
+        }
+        info.helo.clone_from(helo);
+        info.account.clone_from(account);
+        info.tls_version.clone_from(tls);
+        info.may_relay = *may_relay;
+        Ok(session)
+    }
+
+    fn message(&self, folder: &Path) -> Result<FakeMessage, String> {
+        let text = match (&self.message, &self.message_file) {
+            (Some(text), None) => text.clone(),
+            (None, Some(file)) => {
+                fs::read_to_string(folder.join(file)).map_err(|error| format!("{file}: {error}"))?
+            }
+            (None, None) => String::new(),
+            (Some(_), Some(_)) => return Err("a message and a message_file".to_owned()),
+        };
+        let mut message = FakeMessage::new(&text);
+        if let Some(sender) = &self.sender {
+            message.envelope.sender.clone_from(sender);
+        }
+        let recipients =
+            self.recipients.iter().chain(self.recipient.iter().filter(|_| self.recipients.is_empty()));
+        message.envelope.recipients =
+            recipients.map(|address| Recipient { address: address.clone(), original: None }).collect();
+        Ok(message)
+    }
+}
+
+impl From<Outside> for World {
+    fn from(of: Outside) -> Self {
+        let page =
+            |page: Page| Response { status: page.status, headers: Vec::new(), body: page.body.into_bytes() };
+        Self {
+            now_ms: of.now_ms,
+            table: of.table.into_iter().map(|(key, value)| (key, (value.into_bytes(), None))).collect(),
+            ips: of.dns.ip,
+            txts: of.dns.txt,
+            mxs: of.dns.mx,
+            ptrs: of.dns.ptr,
+            dns_troubles: of.dns.trouble,
+            domains: of.directory.domains,
+            accounts: of.directory.accounts,
+            responses: of.http.into_iter().map(|(url, found)| (url, page(found))).collect(),
+            chance: of.random,
+            ..Self::default()
+        }
+    }
+}
+
+impl Hop {
+    fn read(&self) -> Result<NextHop, String> {
+        let tls = match self.tls.as_str() {
+            "none" => TlsPolicy::None,
+            "opportunistic" => TlsPolicy::Opportunistic,
+            "required" => TlsPolicy::Required,
+            other => return Err(format!("the TLS policy {other:?}")),
+        };
+        Ok(NextHop { host: self.host.clone(), port: self.port, tls, source_ip: None })
+    }
+}
+
+fn nothing() -> Value {
+    json!({})
+}
+
+fn refused(verdict: &str, Refusal { enhanced, text }: Refusal) -> Value {
+    let status = enhanced.map(|(class, subject, detail)| format!("{class}.{subject}.{detail}"));
+    json!({"verdict": verdict, "status": status, "text": text})
+}
+
+fn decided(of: Decision) -> Value {
+    let mut answer = match of.verdict {
+        Verdict::Next => json!({"verdict": "next"}),
+        Verdict::Accept => json!({"verdict": "accept"}),
+        Verdict::Reject(refusal) => refused("reject", refusal),
+        Verdict::Tempfail(refusal) => refused("tempfail", refusal),
+        Verdict::Disconnect(refusal) => refused("disconnect", refusal),
+        Verdict::Quarantine(text) => json!({"verdict": "quarantine", "text": text}),
+        Verdict::Discard(text) => json!({"verdict": "discard", "text": text}),
+    };
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("edits".to_owned(), of.edits.into_iter().map(edited).collect());
+    }
+    answer
+}
+
+fn edited(of: Edit) -> Value {
+    let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+    match of {
+        Edit::AddHeader(name, value, _) => json!({"add-header": {"name": name, "value": text(value)}}),
+        Edit::ChangeHeader(name, nth, value) => {
+            json!({"change-header": {"name": name, "nth": nth, "value": text(value)}})
+        }
+        Edit::RemoveHeader(name, nth) => json!({"remove-header": {"name": name, "nth": nth}}),
+        Edit::RemoveAllHeaders(name) => json!({"remove-all-headers": name}),
+        Edit::ReplaceBody(body) => json!({"replace-body": text(body)}),
+        Edit::SetSender(sender) => json!({"set-sender": sender}),
+        Edit::AddRecipient(new) => json!({"add-recipient": new.address}),
+        Edit::RemoveRecipient(old) => json!({"remove-recipient": old}),
+        Edit::ChangeRecipient(old, new) => {
+            let new: Vec<String> = new.into_iter().map(|recipient| recipient.address).collect();
+            json!({"change-recipient": {"old": old, "new": new}})
+        }
+        Edit::Symbol(name, score, _) => json!({"symbol": {"name": name, "score": score}}),
+        Edit::Tag(name, value) => json!({"tag": [name, value]}),
+        Edit::Place(mailbox, flags) => json!({"place": {"mailbox": mailbox, "flags": flags}}),
+        Edit::AddFlag(flag) => json!({"add-flag": flag}),
+        Edit::Delay(milliseconds) => json!({"delay": milliseconds}),
+    }
+}
+
+fn resolved(of: Resolution) -> Value {
+    match of {
+        Resolution::Next => json!({"verdict": "next"}),
+        Resolution::Rewrite(addresses) => json!({"verdict": "rewrite", "addresses": addresses}),
+        Resolution::Reject(refusal) => refused("reject", refusal),
+        Resolution::Tempfail(refusal) => refused("tempfail", refusal),
+        Resolution::Discard(text) => json!({"verdict": "discard", "text": text}),
+    }
+}
+
+fn routed(of: Route) -> Value {
+    let hop = |hop: NextHop| {
+        let tls = match hop.tls {
+            TlsPolicy::None => "none",
+            TlsPolicy::Opportunistic => "opportunistic",
+            TlsPolicy::Required => "required",
+        };
+        json!({"host": hop.host, "port": hop.port, "tls": tls})
+    };
+    match of {
+        Route::Next => json!({"verdict": "next"}),
+        Route::Hops(hops) => {
+            json!({"verdict": "hops", "hops": hops.into_iter().map(hop).collect::<Vec<_>>()})
+        }
+        Route::Hold(until_ms) => json!({"verdict": "hold", "until_ms": until_ms}),
+        Route::Bounce(refusal) => refused("bounce", refusal),
+    }
+}
+
+fn delivered(of: DeliveryDecision) -> Value {
+    match of {
+        DeliveryDecision::Next => json!({"verdict": "next"}),
+        DeliveryDecision::Deliver(delivery) => {
+            let placements = delivery.placements.into_iter();
+            let placements: Vec<_> =
+                placements.map(|place| json!({"mailbox": place.mailbox, "flags": place.flags})).collect();
+            json!({
+                "verdict": "deliver", "placements": placements,
+                "forward": delivery.forward, "forward_as": delivery.forward_as,
+            })
+        }
+        DeliveryDecision::Reject(refusal) => refused("reject", refusal),
+        DeliveryDecision::Tempfail(refusal) => refused("tempfail", refusal),
+        DeliveryDecision::Discard(text) => json!({"verdict": "discard", "text": text}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Session, now_ms};
+
+    /// Greets everybody but one; says what time it is.
+    struct Doorman;
+
+    impl Plugin for Doorman {
+        const SUMMARY: &'static str = "For this test";
+
+        fn init(config: &str) -> Result<Self, String> {
+            if config == "{}" { Ok(Self) } else { Err("no settings here".to_owned()) }
+        }
+
+        fn on_rcpt(&self, session: &dyn Session, sender: &str, _: &Recipient) -> Decision {
+            if sender == "eve@b.test" && session.info().remote_ip == "192.0.2.1" {
+                return Verdict::Reject(Refusal { enhanced: Some((5, 7, 1)), text: "Not you".to_owned() })
+                    .into();
+            }
+            Decision::next().with(Edit::Tag("time".to_owned(), now_ms().to_string()))
+        }
+    }
+
+    fn played(fixture: &str) -> Result<usize, String> {
+        let fixture: Fixture = serde_json::from_str(fixture).map_err(|error| error.to_string())?;
+        fixture.play::<Doorman>(Path::new("."))
+    }
+
+    #[test]
+    fn steps_that_go_as_they_must_are_counted() {
+        let fixture = r#"{"name": "x", "world": {"now_ms": 5}, "steps": [
+            {"hook": "rcpt", "sender": "bob@b.test", "recipient": "bob@a.test",
+             "expect": {"verdict": "next", "edits": [{"tag": ["time", "5"]}]}},
+            {"hook": "rcpt", "sender": "eve@b.test", "now_ms": 9,
+             "expect": {"verdict": "reject", "status": "5.7.1", "text": "you"}},
+            {"hook": "rcpt", "sender": "eve@b.test", "session": {"remote_ip": "192.0.2.2"},
+             "expect": {"edits": [{"tag": ["time", "9"]}]}}]}"#;
+        assert_eq!(played(fixture), Ok(3));
+    }
+
+    #[test]
+    fn what_goes_otherwise_is_told() {
+        let step = |expect: &str| {
+            format!(
+                r#"{{"name": "x", "steps": [{{"hook": "rcpt", "sender": "eve@b.test", "expect": {expect}}}]}}"#
+            )
+        };
+        for (expect, told) in [
+            (r#"{"verdict": "next"}"#, "step 1 (rcpt): verdict is not \"next\""),
+            (r#"{"status": "4.7.1"}"#, "status is not"),
+            (r#"{"text": "me"}"#, "text is not"),
+            (r#"{"edits": [{"tag": ["a", "b"]}]}"#, "edits is not"),
+            (r#"{"placements": []}"#, "placements is not"),
+        ] {
+            let error = played(&step(expect)).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fixture_is_told() {
+        for (fixture, told) in [
+            (r#"{"name": "x", "stepps": []}"#, "stepps"),
+            (r#"{"name": "x", "config": {"a": 1}}"#, "no settings here"),
+            (r#"{"name": "x", "steps": [{"hook": "dance"}]}"#, "dance"),
+            (r#"{"name": "x", "steps": [{"hook": "rcpt", "session": {"direction": "up"}}]}"#, "up"),
+        ] {
+            let error = played(fixture).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
+        assert!(play::<Doorman>(Path::new("src/testing")).is_err_and(|error| error.contains("no steps")));
+    }
+}
