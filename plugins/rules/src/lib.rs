@@ -2,12 +2,14 @@
 //!
 //! Without configuration it refuses the spam test string (GTUBE), and says in a header field of every message that it looked.
 
-mod pattern;
+mod facts;
 mod rule;
+mod wanted;
 
 use maitred_plugin_sdk::prelude::*;
 
-use rule::{Action, Config, Facts, Rule};
+use facts::Facts;
+use rule::{Action, Config, Rule};
 
 /// The plugin.
 pub struct Rules {
@@ -35,7 +37,10 @@ impl Plugin for Rules {
         let facts = Facts::gather(&self.config.rules, session, message);
         let mut found = Findings::default();
         let mut verdict = Verdict::Next;
-        for rule in self.config.rules.iter().filter(|rule| rule.when.holds(&facts)) {
+        for rule in &self.config.rules {
+            if !rule.holds(&facts, found.score) {
+                continue;
+            }
             found.note(rule);
             match verdict_of(rule) {
                 Some(last) => {
@@ -208,6 +213,85 @@ mod tests {
     }
 
     #[test]
+    fn an_attachment_is_known_by_its_type() {
+        let config = r#"{"rules":[{"name":"r","when":{"attachment_type":["application/x-ms*","message/rfc822"]},"action":"refuse"}]}"#;
+        let with = |fields: &str| {
+            let text = format!(
+                "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhi\n--b\n{fields}\n\nx\n--b--\n"
+            );
+            ask(config, &text).verdict
+        };
+        for fields in ["Content-Type: application/X-MSDownload; name=a.exe", "Content-Type: message/rfc822"] {
+            assert!(matches!(with(fields), Verdict::Reject(_)), "{fields}");
+        }
+        assert_eq!(with("Content-Type: application/pdf"), Verdict::Next);
+        // Text that is shown is not attached, whatever it is.
+        let config = config.replace("message/rfc822", "text/*");
+        assert_eq!(ask(&config, "Content-Type: text/html\n\nhi").verdict, Verdict::Next);
+        let text = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Disposition: attachment\n\nhi\n--b--\n";
+        assert!(matches!(ask(&config, text).verdict, Verdict::Reject(_)));
+    }
+
+    #[test]
+    fn any_text_of_a_list_will_do_and_regular_expressions_are_among_them() {
+        let config = r#"{"rules":[{"name":"r","when":{"subject":["*lottery*","regex:^(re: )*you (have )?won"]},"action":"discard"}]}"#;
+        for (subject, is_found) in
+            [("Lottery!", true), ("RE: Re: You WON", true), ("He said you won", false), ("lunch", false)]
+        {
+            let verdict = ask(config, &format!("Subject: {subject}\n\nhi")).verdict;
+            assert_eq!(verdict == Verdict::Discard("r".to_owned()), is_found, "{subject}");
+        }
+    }
+
+    #[test]
+    fn unless_is_an_exception() {
+        let config = r#"{"rules":[{"name":"r","when":{"attachment":"*.exe"},
+            "unless":{"sender":"*@b.test","header":{"name":"X-Build","value":"*"}},"action":"refuse"}]}"#;
+        let verdict = |fields: &str| {
+            let text = format!(
+                "{fields}Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: a/b; name=a.exe\n\nx\n--b--\n"
+            );
+            ask(config, &text).verdict
+        };
+        assert!(matches!(verdict(""), Verdict::Reject(_)));
+        assert_eq!(verdict("X-Build: 5\n"), Verdict::Next);
+    }
+
+    #[test]
+    fn findings_of_others_and_of_earlier_rules_add_up() {
+        let config = r#"{"rules":[{"name":"shouts","when":{"subject":"regex:!!!"},"action":"score","score":1.5},
+            {"name":"spam","when":{"score":4},"action":"quarantine"}]}"#;
+        let rules = Rules::init(config).unwrap();
+        let verdict = |subject: &str, symbols: &[(&str, f32)]| {
+            let mut message = FakeMessage::new(&format!("Subject: {subject}\n\nhi"));
+            message.symbols = symbols.iter().map(|(name, score)| ((*name).to_owned(), *score)).collect();
+            rules.on_message(&FakeSession::default(), &message).verdict
+        };
+        let spam = Verdict::Quarantine("spam".to_owned());
+        assert_eq!(verdict("now!!!", &[("DNSBL", 2.5)]), spam);
+        assert_eq!(verdict("now", &[("DNSBL", 2.5), ("X", 1.5)]), spam);
+        assert_eq!(verdict("now!!!", &[("DNSBL", 2.5), ("FRIEND", -1.0)]), Verdict::Next);
+    }
+
+    #[test]
+    fn a_tag_and_an_account_can_be_asked_for() {
+        let config = r#"{"rules":[{"name":"r","when":{"tag":{"name":"greylist","value":"new*"}},"action":"discard"},
+            {"name":"ours","when":{"account":"*@a.test"},"action":"quarantine"}]}"#;
+        let rules = Rules::init(config).unwrap();
+        let (mut session, mut message) = (FakeSession::default(), FakeMessage::new("Subject: x\n\nhi"));
+        assert_eq!(rules.on_message(&session, &message).verdict, Verdict::Next);
+        session.info.account = Some("Bob@a.test".to_owned());
+        assert_eq!(rules.on_message(&session, &message).verdict, Verdict::Quarantine("ours".to_owned()));
+        message.tags.insert("greylist".to_owned(), "New client".to_owned());
+        assert_eq!(rules.on_message(&session, &message).verdict, Verdict::Discard("r".to_owned()));
+    }
+
+    #[test]
+    fn the_fixtures_go_as_they_say() {
+        maitred_plugin_sdk::testing::fixtures::play::<Rules>(std::path::Path::new("fixtures")).unwrap();
+    }
+
+    #[test]
     fn without_configuration_the_spam_test_string_is_refused_and_the_rest_is_marked() {
         let gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
         for message in [format!("Subject: x\n\nHello\n{gtube}\n"), format!("Subject: {gtube}\n\nHello")] {
@@ -235,6 +319,8 @@ mod tests {
             (r#"{"header":"A B"}"#, "A B"),
             (r#"{"rules":[{"name":"","action":"tag"}]}"#, "name"),
             (r#"{"rules":[{"name":"r","when":{"remote_ip":"10.0.0.0/99"},"action":"tag"}]}"#, "10.0.0.0/99"),
+            (r#"{"rules":[{"name":"r","when":{"remote_ip":[]},"action":"tag"}]}"#, "empty list"),
+            (r#"{"rules":[{"name":"r","when":{"body":"regex:["},"action":"tag"}]}"#, "regular expression"),
             (r#"{"rules":[{"name":"r","action":"explode"}]}"#, "explode"),
             (r#"{"rules":[{"name":"r","action":"tag","text":"a\nb"}]}"#, "one printable line"),
             (r#"{"rules":[{"name":"r","action":"flag","header":"X"}]}"#, "tag"),

@@ -46,6 +46,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wizer", "notify"], &["plugin-host"]),
     (&["landlock", "nix", "seccompiler"], &["confine"]),
     (&["wit-bindgen"], &["plugin-sdk"]),
+    // Expressions that operators write.
+    (&["regex"], &["rules"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
     (&["axum", "hyper", "hyper-util", "http-body-util"], &["admin"]),
     (&["socket2"], &["net"]),
