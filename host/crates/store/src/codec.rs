@@ -1,5 +1,7 @@
 //! The values of the index, octet by octet. Each begins with a version.
 
+pub(crate) mod cell;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use maitred_mail::{AccountId, Entry, Flags, Keywords, ModSeq, Timestamp, Uid, UidValidity};
 

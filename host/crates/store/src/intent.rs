@@ -7,6 +7,7 @@ use maitred_mail::directory::AliasKey;
 use maitred_mail::{
     AccountId, Address, Domain, Durable, Entry, Flags, MailboxId, ModSeq, Timestamp, Uid, UidValidity,
 };
+use maitred_policy::table::Cell;
 use maitred_queue::QueueId;
 
 use crate::record::{BodyRef, SpecialUse};
@@ -198,6 +199,15 @@ pub enum Intent {
     },
     /// An alias less.
     RemoveAlias(AliasKey),
+    /// Cells of a plugin's table as they are now.
+    Table(TableCells),
+}
+
+/// Cells as they are now, and those that are gone. Made by [`crate::Tables`] alone, which knows what else is on its way.
+#[derive(Debug, Clone)]
+pub struct TableCells {
+    pub(crate) plugin: Arc<str>,
+    pub(crate) cells: Vec<(String, Option<Cell>)>,
 }
 
 /// A flag change of several messages.

@@ -83,6 +83,22 @@ pub(crate) fn queue(id: u64) -> Key {
     join(b'q', &[&id.to_be_bytes()])
 }
 
+/// `p` plugin 0 key: a cell of a plugin's table, or the beginning of a large one.
+pub(crate) fn cell(plugin: &str, key: &str) -> Key {
+    join(b'p', &[plugin.as_bytes(), &[0], key.as_bytes()])
+}
+
+/// `r` plugin 0 key piece: what follows in a large cell. By itself, so that a walk through a table does not meet it.
+pub(crate) fn cell_rest(plugin: &str, key: &str, piece: u8) -> Key {
+    join(b'r', &[plugin.as_bytes(), &[0], key.as_bytes(), &[piece]])
+}
+
+/// The plugin and the key of a cell.
+pub(crate) fn cell_of(key: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(key.strip_prefix(b"p")?).ok()?;
+    text.split_once('\0')
+}
+
 /// All keys that begin with this one: from it to what is answered.
 pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();

@@ -6,6 +6,7 @@
 pub(crate) mod accounts;
 pub(crate) mod mailboxes;
 mod messages;
+mod tables;
 
 pub(crate) use messages::split_names;
 
@@ -205,6 +206,7 @@ impl Plan<'_, '_> {
                 self.is_queue_changed = true;
                 Ok(Changed::Done)
             }
+            Intent::Table(cells) => self.change_table(cells),
             _ => self.administer(intent),
         }
     }

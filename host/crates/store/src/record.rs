@@ -89,3 +89,14 @@ pub(crate) struct Extent {
     pub(crate) offset: u64,
     pub(crate) octets: u64,
 }
+
+/// What a plugin keeps.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct TableRecord {
+    /// Its configured name.
+    pub plugin: String,
+    /// Octets, counted as its limit is ([`maitred_policy::Space::octets_max`]).
+    pub octets: u64,
+    /// Keys.
+    pub keys: u64,
+}

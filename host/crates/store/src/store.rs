@@ -26,6 +26,7 @@ use crate::plan::mailboxes::{NameRecord, canonical, names};
 use crate::record::{Account, BodyRef, MailboxRecord, MessageRecord};
 use crate::shared::{Shared, Stats, lock};
 use crate::spool::{Draft, disk};
+use crate::tables::{self, Tables};
 use crate::view::{Read, View};
 use crate::{Config, Error, apply, keys};
 
@@ -37,6 +38,7 @@ struct Inner {
     shared: Arc<Shared>,
     requests: Mutex<Option<SyncSender<Request>>>,
     threads: Mutex<Vec<JoinHandle<bool>>>,
+    tables: Arc<Tables>,
     folder: Option<Arc<Folder>>,
     inline_octets_max: usize,
     next_message: AtomicU64,
@@ -181,6 +183,8 @@ impl Store {
             unapplied: Vec::new(),
         };
         let for_applier = Arc::clone(&shared);
+        let tables = Arc::new(Tables::new(Arc::clone(&shared), requests.clone(), config.soon));
+        let for_flusher = Arc::clone(&tables);
         let room = Room { directory: config.directory.clone(), reserve_octets: config.reserve_octets };
         let is_on_disk = folder.is_some();
         let has_room = move || !is_on_disk || room.is_left();
@@ -188,11 +192,13 @@ impl Store {
         let threads = vec![
             spawn("store-commit", move || committer.run())?,
             spawn("store-apply", move || apply::run(&for_applier, &groups, &has_room))?,
+            spawn("store-tables", move || tables::run(&for_flusher))?,
         ];
         Ok(Self(Arc::new(Inner {
             shared,
             requests: Mutex::new(Some(requests)),
             threads: Mutex::new(threads),
+            tables,
             folder,
             inline_octets_max: config.inline_octets_max,
             // Unix time in 2^-20 seconds: grows over restarts, and faster than messages come.
@@ -452,6 +458,11 @@ impl Store {
         Some(Account { id, address, used, quota })
     }
 
+    /// Where plugins keep things.
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.0.tables)
+    }
+
     /// Whose login and password these are. A login is the account's address.
     ///
     /// # Errors
@@ -507,12 +518,14 @@ impl Store {
 
 impl Inner {
     fn stop(&self) {
+        self.tables.stop();
         drop(lock(&self.requests).take());
         let threads: Vec<_> = lock(&self.threads).drain(..).collect();
         if threads.is_empty() {
             return;
         }
-        let is_well = threads.into_iter().all(|thread| thread.join().unwrap_or(false));
+        let ends: Vec<bool> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
+        let is_well = ends.into_iter().all(|is_well| is_well);
         if let (true, Some((directory, _))) = (is_well, &self.home)
             && let Err(error) = open::put_clean_mark(directory)
         {

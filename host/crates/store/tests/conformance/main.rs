@@ -11,4 +11,7 @@ mod mailboxes;
 mod messages;
 mod model;
 mod queue;
+mod tables;
+mod tables_limits;
+mod tables_model;
 mod watch;

@@ -7,6 +7,7 @@ mod kit;
 
 mod crash;
 mod flipped;
+mod tables;
 
 use std::fs;
 use std::os::unix::fs::FileExt;
