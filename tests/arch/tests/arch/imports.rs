@@ -7,7 +7,7 @@ use crate::{assert_finds, assert_kept, tree};
 
 const WORDS: &[&str] = &["mail", "wire"];
 const ENGINES: &[&str] = &["smtp", "imap", "pop3", "route", "queue", "policy"];
-const ADAPTERS: &[&str] = &["store", "dns", "msgauth", "tls", "plugin-host", "confine"];
+const ADAPTERS: &[&str] = &["store", "dns", "msgauth", "tls", "plugin-host", "confine", "scaffold"];
 
 /// Crate, its layer, and the groups of ours that it may import. Imports point up this table only.
 const TABLE: &[(&str, &str, &[&[&str]])] = &[
@@ -25,6 +25,8 @@ const TABLE: &[(&str, &str, &[&[&str]])] = &[
     ("msgauth", "adapter", &[&["mail", "policy"]]),
     ("plugin-host", "adapter", &[&["mail", "policy"]]),
     ("confine", "adapter", &[]),
+    // The contract and the SDK come in as texts.
+    ("scaffold", "adapter", &[]),
     ("flow", "flow", &[WORDS, ENGINES, &["store"]]),
     // One driver for all engines: it names them all, and tls for the handshake; what is stored it learns from flow.
     ("net", "driver", &[WORDS, ENGINES, &["flow", "tls"]]),
@@ -48,6 +50,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["wit-bindgen"], &["plugin-sdk"]),
     // Expressions that operators write.
     (&["regex"], &["rules"]),
+    (&["wit-bindgen-c", "wit-bindgen-core", "wit-component", "wit-parser"], &["scaffold"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
     (&["axum", "hyper", "hyper-util", "http-body-util"], &["admin"]),
     (&["socket2"], &["net"]),
