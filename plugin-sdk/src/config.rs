@@ -22,6 +22,8 @@
 //! }
 //! ```
 
+use serde::Deserialize;
+
 mod line;
 mod network;
 mod pattern;
@@ -33,3 +35,14 @@ pub use network::{Network, Networks};
 pub use pattern::{Pattern, Patterns, lowered};
 pub use period::Period;
 pub use several::Several;
+
+/// What a filter says when what it needs cannot be had for now: its table, the DNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnTrouble {
+    /// No opinion: mail goes on as if the filter were not there.
+    #[default]
+    Next,
+    /// 4xx: the sender tries again.
+    Tempfail,
+}
