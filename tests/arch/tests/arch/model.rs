@@ -133,7 +133,10 @@ fn files(root: &Path) -> Result<Vec<File>> {
 }
 
 fn is_output(path: &Path, name: &str) -> bool {
-    name == "target" || name == "maitred-data" || path.join("CACHEDIR.TAG").exists()
+    // What the examples in other languages are built with and to.
+    let is_of_example = ["build", "deps", "dist", "node_modules"].contains(&name)
+        && path.components().any(|part| part.as_os_str() == "examples");
+    name == "target" || name == "maitred-data" || is_of_example || path.join("CACHEDIR.TAG").exists()
 }
 
 fn packages(root: &Path) -> Result<(Vec<Crate>, Vec<Outside>)> {
