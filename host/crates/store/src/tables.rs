@@ -78,12 +78,11 @@ impl Tables {
     }
 
     /// Every plugin that has cells.
-    fn list(&self) -> Result<Vec<TableRecord>, Error> {
-        let view = &self.shared.view;
+    fn plugins(&self) -> Result<BTreeSet<String>, Error> {
         let mut plugins: BTreeSet<String> =
             self.all().into_iter().map(|(plugin, _)| plugin.to_string()).collect();
         let (mut from, to) = (b"p".to_vec(), keys::behind(b"p"));
-        while let Some((key, _)) = view.range(&from, &to, 1)?.pop() {
+        while let Some((key, _)) = self.shared.view.range(&from, &to, 1)?.pop() {
             match keys::cell_of(&key) {
                 Some((plugin, _)) => {
                     from = keys::behind(&keys::cell(plugin, ""));
@@ -92,9 +91,13 @@ impl Tables {
                 None => from = [&*key, &[0]].concat(),
             }
         }
-        let mut records = Vec::with_capacity(plugins.len());
-        for plugin in plugins {
-            let sums = lock(&*self.cells(&plugin)?).load(view)?;
+        Ok(plugins)
+    }
+
+    fn list(&self) -> Result<Vec<TableRecord>, Error> {
+        let mut records = Vec::new();
+        for plugin in self.plugins()? {
+            let sums = lock(&*self.cells(&plugin)?).load(&self.shared.view)?;
             if sums.keys > 0 {
                 records.push(TableRecord { plugin, octets: sums.octets, keys: sums.keys });
             }

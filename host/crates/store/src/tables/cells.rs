@@ -24,8 +24,9 @@ pub(crate) struct Cells {
     waiting: BTreeMap<String, Waiting>,
     /// Of the last change.
     version: u64,
-    /// Unknown until something is changed.
-    sums: Option<Sums>,
+    sums: Sums,
+    /// From which key on nothing is in the sums yet; `None`: they are whole.
+    uncounted: Option<String>,
     /// When it was used last.
     seen: Timestamp,
     sweep: Sweep,
@@ -63,6 +64,10 @@ struct Outline {
     expires: Option<Timestamp>,
 }
 
+/// Cells that are handed over together: whoever changes one waits so long.
+pub(super) const LOT: usize = 256;
+/// And their octets.
+const LOT_OCTETS: u64 = 256 << 10;
 /// Keys that are looked at together.
 pub(super) const PAGE: usize = 256;
 /// Pages that are looked at when a table is full: all of it, unless it is large; then the next change goes on from there.
@@ -75,7 +80,8 @@ impl Cells {
             backlog,
             waiting: BTreeMap::new(),
             version: 0,
-            sums: None,
+            sums: Sums::default(),
+            uncounted: Some(String::new()),
             seen: Timestamp(i64::MIN),
             sweep: Sweep::default(),
         }
@@ -158,27 +164,25 @@ impl Cells {
         Ok(answer)
     }
 
-    /// How much there is; counted at the first call.
+    /// How much there is; what the flusher has not counted yet is counted here.
     pub(crate) fn load(&mut self, view: &dyn Read) -> Result<Sums, Error> {
-        if let Some(sums) = self.sums {
-            return Ok(sums);
-        }
-        let mut sums = Sums::default();
-        let mut soonest = None;
-        let mut from = Some(String::new());
-        while let Some(at) = from {
-            let (page, next) = self.page(view, "", &at)?;
-            for cell in page.values() {
-                sums.octets += cell.octets;
-                sums.keys += 1;
-                soonest = earlier(soonest, cell.expires);
-            }
-            from = next;
-        }
-        self.sums = Some(sums);
-        self.sweep = Sweep { soonest, ..Sweep::default() };
-        Ok(sums)
+        while self.count_page(view)? {}
+        Ok(self.sums)
     }
+
+    /// Counts a page more; false when there is none.
+    pub(crate) fn count_page(&mut self, view: &dyn Read) -> Result<bool, Error> {
+        let Some(from) = &self.uncounted else { return Ok(false) };
+        let (page, next) = self.page(view, "", from)?;
+        for cell in page.values() {
+            self.sums.octets += cell.octets;
+            self.sums.keys += 1;
+            self.sweep.soonest = earlier(self.sweep.soonest, cell.expires);
+        }
+        self.uncounted = next;
+        Ok(true)
+    }
+
     /// Whether a cell may be expired by then.
     pub(crate) fn is_any_expired(&self, now: Timestamp) -> bool {
         self.sweep.soonest.is_some_and(|soonest| soonest <= now)
@@ -209,14 +213,13 @@ impl Cells {
         if self.is_any_expired(self.seen) { self.sweep(view, self.seen) } else { Ok(0) }
     }
 
-    /// What waits from this key on, of about so many octets, each with its version; and where the rest begins.
-    pub(crate) fn waiting(&self, from: &str, octets_max: u64) -> (Vec<Taken>, Option<String>) {
+    /// Some of what waits, from this key on, and where the rest begins.
+    pub(crate) fn waiting(&self, from: &str) -> (Vec<Taken>, Option<String>) {
+        let waiting = self.waiting.range::<str, _>((Bound::Included(from), Bound::Unbounded));
         let mut taken = Vec::new();
         let mut octets = 0;
-        for (key, Waiting { cell, version }) in
-            self.waiting.range::<str, _>((Bound::Included(from), Bound::Unbounded))
-        {
-            if octets >= octets_max {
+        for (key, Waiting { cell, version }) in waiting {
+            if taken.len() == LOT || octets >= LOT_OCTETS {
                 return (taken, Some(key.clone()));
             }
             octets += weight_of(key, cell.as_ref());
@@ -244,7 +247,8 @@ impl Cells {
 
     /// They are counted anew when they are needed.
     pub(crate) fn forget_sums(&mut self) {
-        self.sums = None;
+        self.sums = Sums::default();
+        self.uncounted = Some(String::new());
     }
 
     /// A cell as it is, expired or not.
@@ -304,9 +308,10 @@ impl Cells {
     /// Puts a cell over one of that weight (`None`: there was none).
     fn put(&mut self, key: &str, held: Option<u64>, cell: Option<Cell>) {
         let (added, is_there) = (weight_of(key, cell.as_ref()), cell.is_some());
-        if let Some(sums) = &mut self.sums {
-            sums.octets = sums.octets.saturating_sub(held.unwrap_or(0)) + if is_there { added } else { 0 };
-            sums.keys = sums.keys.saturating_sub(u64::from(held.is_some())) + u64::from(is_there);
+        if self.uncounted.as_deref().is_none_or(|from| key < from) {
+            let Sums { octets, keys } = &mut self.sums;
+            *octets = octets.saturating_sub(held.unwrap_or(0)) + if is_there { added } else { 0 };
+            *keys = keys.saturating_sub(u64::from(held.is_some())) + u64::from(is_there);
         }
         let expires = cell.as_ref().and_then(|cell| cell.expires);
         self.sweep.soonest = earlier(self.sweep.soonest, expires);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use maitred_policy::table::TableError;
 use tokio::sync::oneshot;
 
-use super::cells::{Cells, Taken, weight_of};
+use super::cells::{Cells, LOT, Taken, weight_of};
 use super::{Tables, blocking};
 use crate::commit::Request;
 use crate::intent::{Intent, TableCells, Urgency};
@@ -37,8 +37,10 @@ const OCTETS_MAX: u64 = 64 << 20;
 const OCTETS_MAX_FAILING: u64 = 8 << 20;
 /// From then on nothing is gathered any longer.
 const OCTETS_URGENT: u64 = 4 << 20;
-/// What one commit carries at most: mail waits behind it.
-const COMMIT_OCTETS_MAX: u64 = 1 << 20;
+/// What one commit carries, about: mail waits behind it, and readers while it becomes visible.
+const COMMIT_CELLS: usize = 1_000;
+/// And in octets.
+const COMMIT_OCTETS: u64 = 1 << 20;
 /// Keys that are taken out by one commit.
 const REMOVE_KEYS_MAX: usize = 1_000;
 /// How long a failed commit is left alone.
@@ -49,7 +51,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 impl Backlog {
     /// Whether one more change can wait.
     pub(crate) fn accept(&self) -> Result<(), TableError> {
-        if self.is_stopping.load(Ordering::SeqCst) {
+        if self.is_stopping() {
             return Err(TableError::Unavailable("the store is stopping".to_owned()));
         }
         let is_failing = self.is_failing.load(Ordering::Relaxed);
@@ -82,6 +84,10 @@ impl Backlog {
         self.octets.load(Ordering::Relaxed)
     }
 
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
+    }
+
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
         self.ring();
@@ -96,14 +102,14 @@ impl Backlog {
     fn gather(&self, time: Duration) -> bool {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
         let mut sleep = lock(&self.sleep);
-        while !is_set(&self.has_changes) && !is_set(&self.is_stopping) {
+        while !is_set(&self.has_changes) && !self.is_stopping() {
             sleep = self.wake.wait(sleep).unwrap_or_else(PoisonError::into_inner);
         }
         drop(self.pause(sleep, time, || is_set(&self.is_urgent)));
         // Cleared before anything is taken: what is changed from now on rings again.
         self.has_changes.store(false, Ordering::SeqCst);
         self.is_urgent.store(false, Ordering::SeqCst);
-        !is_set(&self.is_stopping)
+        !self.is_stopping()
     }
 
     fn pause<'a>(
@@ -113,7 +119,7 @@ impl Backlog {
         is_over: impl Fn() -> bool,
     ) -> MutexGuard<'a, ()> {
         let begin = Instant::now();
-        while !is_over() && !self.is_stopping.load(Ordering::SeqCst) {
+        while !is_over() && !self.is_stopping() {
             let Some(left) = time.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) else { break };
             sleep = self.wake.wait_timeout(sleep, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -137,6 +143,9 @@ impl Backlog {
 /// The flusher. True when at the end everything was handed over.
 pub(crate) fn run(tables: &Tables) -> bool {
     let backlog = &tables.backlog;
+    if let Err(error) = tables.count() {
+        tracing::warn!(error = %error, "tables are counted when they are used");
+    }
     let mut swept = Instant::now();
     while backlog.gather(tables.gather) {
         if tables.flush_with(Urgency::Soon).is_err() {
@@ -162,6 +171,7 @@ type Versions = Vec<(String, u64)>;
 /// Cells on their way into one commit.
 #[derive(Default)]
 struct Batch {
+    count: usize,
     octets: u64,
     intents: Vec<Intent>,
     carried: Vec<(Arc<Mutex<Cells>>, Versions)>,
@@ -169,6 +179,7 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, plugin: Arc<str>, of: &Arc<Mutex<Cells>>, taken: Vec<Taken>) {
+        self.count += taken.len();
         let mut versions = Vec::with_capacity(taken.len());
         let mut cells = Vec::with_capacity(taken.len());
         for (key, cell, version) in taken {
@@ -207,9 +218,9 @@ impl Tables {
         for (plugin, cells) in self.all() {
             let mut from = Some(String::new());
             while let Some(at) = from {
-                let (taken, next) = lock(&cells).waiting(&at, COMMIT_OCTETS_MAX.saturating_sub(batch.octets));
+                let (taken, next) = lock(&cells).waiting(&at);
                 batch.add(Arc::clone(&plugin), &cells, taken);
-                if batch.octets >= COMMIT_OCTETS_MAX {
+                if batch.octets >= COMMIT_OCTETS || batch.count >= COMMIT_CELLS {
                     commit(committer, std::mem::take(&mut batch), Urgency::Soon)?;
                 }
                 from = next;
@@ -218,6 +229,15 @@ impl Tables {
         // With nothing in it: what was answered without a sync is synced.
         if urgency == Urgency::Now || !batch.intents.is_empty() {
             commit(committer, batch, urgency)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what is in every table, before somebody must wait for it.
+    fn count(&self) -> Result<(), Error> {
+        for plugin in self.plugins()? {
+            let cells = self.cells(&plugin)?;
+            while !self.backlog.is_stopping() && lock(&cells).count_page(&self.shared.view)? {}
         }
         Ok(())
     }
@@ -265,9 +285,9 @@ fn commit(committer: &SyncSender<Request>, batch: Batch, urgency: Urgency) -> Re
     committer.send(request).map_err(|_| stopping())?;
     receipt.blocking_recv().map_err(|_| stopping())??;
     for (of, versions) in batch.carried {
-        let mut cells = lock(&of);
-        for (key, version) in versions {
-            cells.settle(&key, version);
+        for lot in versions.chunks(LOT) {
+            let mut cells = lock(&of);
+            lot.iter().for_each(|(key, version)| cells.settle(key, *version));
         }
     }
     Ok(())
