@@ -5,6 +5,7 @@ mod fakes;
 #[cfg(all(feature = "fixtures", not(target_family = "wasm")))]
 pub mod fixtures;
 mod parts;
+mod words;
 mod world;
 
 use std::cell::RefCell;
@@ -122,7 +123,7 @@ impl Message for FakeMessage {
 
     fn header_all(&self, name: &str) -> Vec<String> {
         let of_that_name = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        of_that_name.map(|(_, value)| value.clone()).collect()
+        of_that_name.map(|(_, value)| words::decoded(value)).collect()
     }
 
     fn headers(&self) -> Vec<(String, Vec<u8>)> {

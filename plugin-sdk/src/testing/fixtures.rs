@@ -47,6 +47,8 @@ struct Fixture {
     /// What a server would have to grant; here everything is there.
     #[serde(default, rename = "grants")]
     _grants: Vec<String>,
+    /// The configuration is refused with these words in it.
+    init_error: Option<String>,
     #[serde(default)]
     world: Outside,
     #[serde(default)]
@@ -133,9 +135,15 @@ struct Hop {
 
 impl Fixture {
     fn play<P: Plugin>(self, folder: &Path) -> Result<usize, String> {
-        let Self { name, config, world: outside, steps, .. } = self;
+        let Self { name, config, init_error, world: outside, steps, .. } = self;
         world(|world| *world = outside.into());
-        let plugin = P::init(&config.to_string()).map_err(|error| format!("{name}: init: {error}"))?;
+        let plugin = match (P::init(&config.to_string()), init_error) {
+            (Ok(plugin), None) => plugin,
+            // A refusal is a step, too.
+            (Err(error), Some(wanted)) if error.contains(&wanted) => return Ok(1),
+            (Err(error), _) => return Err(format!("{name}: init: {error}")),
+            (Ok(_), Some(wanted)) => return Err(format!("{name}: init: no error with {wanted:?}")),
+        };
         for (number, step) in (1..).zip(&steps) {
             let told = |what: String| format!("{name}: step {number} ({}): {what}", step.hook);
             if let Some(now_ms) = step.now_ms {
@@ -417,6 +425,16 @@ mod tests {
             let error = played(&step(expect)).unwrap_err();
             assert!(error.contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn a_configuration_is_refused_as_it_must_be() {
+        let fixture = |config: &str, told: &str| {
+            format!(r#"{{"name": "x", "config": {config}, "init_error": "{told}"}}"#)
+        };
+        assert_eq!(played(&fixture(r#"{"a": 1}"#, "settings")), Ok(1));
+        assert!(played(&fixture(r#"{"a": 1}"#, "syntax")).unwrap_err().contains("no settings here"));
+        assert!(played(&fixture("{}", "settings")).unwrap_err().contains("no error"));
     }
 
     #[test]
