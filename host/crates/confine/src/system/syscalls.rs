@@ -62,6 +62,8 @@ const REFUSED: &[&[libc::c_long]] = &[
     // The machine.
     &[
         libc::SYS_kexec_load,
+        // Missing in libc for that one.
+        #[cfg(not(all(target_arch = "aarch64", target_env = "musl")))]
         libc::SYS_kexec_file_load,
         libc::SYS_init_module,
         libc::SYS_finit_module,
