@@ -5,6 +5,7 @@ mod administer;
 mod alias;
 mod arguments;
 mod ask;
+mod bench;
 mod check;
 mod domain;
 mod password;
@@ -149,7 +150,7 @@ async fn execute(cli: &Cli) -> Result<(), End> {
             start_log(&Log { filter: "warn".to_owned(), ..config.log.clone() })?;
             let (told, is_bad) = command.run(&config, cli.json).await?;
             print(&told)?;
-            if is_bad { Err(Failed(anyhow!("the store is damaged")).into()) } else { Ok(()) }
+            if is_bad { Err(Failed(anyhow!("{}", command.bad())).into()) } else { Ok(()) }
         }
         Command::Check { print } => {
             let config = load(cli)?;

@@ -18,8 +18,9 @@ use arc_swap::ArcSwap;
 use maitred_admin::Desk;
 use maitred_admin::socket::{self, AdminSocket};
 use maitred_dns::Dns;
-use maitred_flow::{House, Relay};
-use maitred_net::{Courier, Gate, Listener, Stop, Stopper, SystemClock, TcpDialer};
+use maitred_flow::{House, Relay, World};
+use maitred_mail::dns::Resolver;
+use maitred_net::{Courier, Gate, Listener, Stop, Stopper, SystemClock, TcpDialer, WebClient};
 use maitred_plugin_host::{Bundled, PluginHost};
 use maitred_policy::Registry as _;
 use maitred_route::Router;
@@ -65,16 +66,20 @@ impl Server {
         let store = tokio::task::spawn_blocking(move || Store::open(&store_config)).await?;
         let store = store.with_context(|| format!("the store in {}", config.store.directory.display()))?;
         let tls = Tls::open(&config.tls, &config.hostname, &config.data_dir)?;
-        let plugins = PluginHost::start(config.plugins.clone(), bundled()).await?;
+        let resolver: Arc<dyn Resolver> = Arc::new(Dns::new(&config.dns));
+        let web = Arc::new(WebClient::new(tls.client().clone(), Arc::clone(&resolver)));
+        let world = Arc::new(World::new(store.tables() as _, Arc::clone(&resolver), web));
+        let plugins = PluginHost::start(config.plugins.clone(), bundled(), Arc::clone(&world) as _).await?;
         let chains = {
             let plugins = Arc::clone(&plugins);
             Arc::new(move || plugins.chain())
         };
         let house = House::new(store.clone(), chains, Arc::new(SystemClock), config.flow.clone());
         let house = Arc::new(house);
+        world.open(Arc::clone(&house));
         let (stopper, stop) = maitred_net::stop();
         let bell = Arc::new(Notify::new());
-        let relay = relay(&config, &house, &tls, &stop, &bell)?;
+        let relay = relay(&config, (&house, resolver), &tls, &stop, &bell)?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
             for address in &listener.bind {
@@ -214,7 +219,7 @@ impl Shared {
 
 fn relay(
     config: &Config,
-    house: &Arc<House>,
+    (house, resolver): (&Arc<House>, Arc<dyn Resolver>),
     tls: &Tls,
     stop: &Stop,
     bell: &Arc<Notify>,
@@ -225,7 +230,7 @@ fn relay(
         Arc::clone(house),
         router,
         config.queue.clone(),
-        Arc::new(Dns::new(&config.dns)),
+        resolver,
         Arc::new(TcpDialer::new(tls.client().clone(), stop.clone())),
         Box::new(move || bell.notify_one()),
     )))
@@ -234,11 +239,16 @@ fn relay(
 /// The plugins that came with the binary.
 pub(crate) fn bundled() -> &'static [Bundled] {
     const ALL: [Bundled; maitred_bundled::PLUGINS.len()] = {
-        let mut all = [Bundled { name: "", component: &[] }; maitred_bundled::PLUGINS.len()];
+        let mut all =
+            [Bundled { name: "", component: &[], is_default: false }; maitred_bundled::PLUGINS.len()];
         let mut at = 0;
         while at < all.len() {
             let component = maitred_bundled::PLUGINS[at];
-            all[at] = Bundled { name: component.name, component: component.octets };
+            all[at] = Bundled {
+                name: component.name,
+                component: component.octets,
+                is_default: component.is_default,
+            };
             at += 1;
         }
         all

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Package, name, whether a server without configuration loads it.
-const BUNDLED: [(&str, &str); 1] = [("rules", "rules")];
-const DEMO: [(&str, &str); 2] = [("demo-v1", "demo-filter"), ("demo-v2", "demo-filter")];
+const BUNDLED: [(&str, &str, bool); 2] = [("rules", "rules", true), ("greylist", "greylist", false)];
+const DEMO: [(&str, &str, bool); 2] = [("demo-v1", "demo-filter", false), ("demo-v2", "demo-filter", false)];
 
 fn main() {
     if let Err(error) = run() {
@@ -24,14 +24,14 @@ fn run() -> Result<(), String> {
     }
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=guests.rs");
-    let all: Vec<&str> = BUNDLED.iter().chain(&DEMO).map(|(package, _)| *package).collect();
+    let all: Vec<&str> = BUNDLED.iter().chain(&DEMO).map(|(package, ..)| *package).collect();
     // Not all of plugins/: what is built among the examples there concerns nobody here.
     for package in &all {
         println!("cargo::rerun-if-changed={}", root.join("plugins").join(package).display());
     }
     let components = guests::build(&root, &all)?;
     let text = format!(
-        "/// Loaded by every server, unless its configuration says otherwise.\n\
+        "/// Known by name to every server.\n\
          pub const PLUGINS: &[Component] = &[{}];\n\
          /// The two versions that `maitred demo` swaps.\n\
          pub const DEMO: &[Component] = &[{}];\n",
@@ -42,12 +42,15 @@ fn run() -> Result<(), String> {
     fs::write(out, text).map_err(|error| error.to_string())
 }
 
-fn list(components: &Path, bundled: &[(&str, &str)]) -> String {
+fn list(components: &Path, bundled: &[(&str, &str, bool)]) -> String {
     let mut text = String::new();
-    for (package, name) in bundled {
+    for (package, name, is_default) in bundled {
         let file = components.join(format!("{}.wasm", package.replace('-', "_")));
         // Writing to a string does not fail.
-        let _ = write!(text, "Component {{ name: {name:?}, octets: include_bytes!({file:?}) }},");
+        let _ = write!(
+            text,
+            "Component {{ name: {name:?}, is_default: {is_default}, octets: include_bytes!({file:?}) }},"
+        );
     }
     text
 }

@@ -24,7 +24,7 @@ pub(super) enum Administer {
     /// Local domains: add, remove, list
     #[command(subcommand)]
     Domain(DomainCommand),
-    /// Plugins of the running server: list, load, enable, disable
+    /// Plugins: load, try out, promote, go back, record; make, check, test and replay without a server
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Mail on its way out: list, show, retry, hold, release, cancel
@@ -45,6 +45,11 @@ impl Administer {
     /// # Errors
     /// Why it was not done.
     pub(super) async fn run(&self, config: &Config, is_json: bool) -> Result<(String, bool), End> {
+        if let Self::Plugin(plugin) = self
+            && let Some(bench) = plugin.bench()
+        {
+            return bench.run(config, is_json).await;
+        }
         let (command, password) = self.command()?;
         let mut answer = ask::ask(config, command).await?;
         if let (Some(password), Some(members)) = (password, answer.as_object_mut()) {
@@ -53,6 +58,14 @@ impl Administer {
         let is_bad = matches!(self, Self::Store(store) if store.is_bad(&answer));
         let text = if is_json { format!("{answer}\n") } else { self.text(&answer) };
         Ok((text, is_bad))
+    }
+
+    /// What is bad when it tells of something bad.
+    pub(super) fn bad(&self) -> &'static str {
+        match self {
+            Self::Plugin(_) => "the plugin is not as it shall be",
+            _ => "the store is damaged",
+        }
     }
 
     /// The command, and a password that was made for it.

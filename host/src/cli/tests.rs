@@ -48,7 +48,14 @@ fn words_become_commands() {
     let one = Selection::Id(MessageId(7));
     assert_eq!(asked(&["queue", "cancel", &id]), json(Asked::QueueCancel { selection: one }));
     assert_eq!(asked(&["queue", "show", &id]), json(Asked::QueueShow { id: MessageId(7) }));
-    assert_eq!(asked(&["plugin", "disable", "rules"])["name"], "rules");
+    assert_eq!(asked(&["plugin", "disable", "rules"])["plugin"]["disable"]["name"], "rules");
+    let back = asked(&["plugin", "rollback", "rules", "00ab"]);
+    assert_eq!(back["plugin"]["rollback"]["digest"], "00ab");
+    assert_eq!(asked(&["plugin", "stats", "rules"])["plugin"], "stats");
+    assert_eq!(
+        asked(&["plugin", "record", "rules", "--off"])["plugin"]["record"]["octets_max"],
+        serde_json::Value::Null
+    );
     assert_eq!(asked(&["reload"]), json(Asked::Reload));
     assert_eq!(asked(&["status"]), json(Asked::Status));
     assert_eq!(asked(&["store", "check"]), json(Asked::StoreCheck));

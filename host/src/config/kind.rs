@@ -230,7 +230,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
-fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+pub(super) fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     Some(match value {
         DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(_) => integer(value)?.into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maitred_policy::OnError;
+use maitred_policy::{Budget, OnError, Share, Trial};
 use maitred_route::TlsPolicy;
 
 use super::*;
@@ -76,7 +76,7 @@ impl Config {
 #[expect(clippy::too_many_lines, reason = "a table, an entry a key")]
 fn each_key_does_what_it_says() {
     type Effect = fn(&Config) -> bool;
-    let effects: [(&str, Effect); 56] = [
+    let effects: [(&str, Effect); 58] = [
         ("hostname = 'mx.example.test'", |c| {
             c.hostname == "mx.example.test" && c.flow.hostname == "mx.example.test"
         }),
@@ -175,7 +175,24 @@ fn each_key_does_what_it_says() {
             "[[plugin]]\nname = 'rules'\nmode = 'enforce'\norder = -5\non_error = 'tempfail'\ngrants = []",
             |c| {
                 let plugin = &c.plugins.plugins[0];
-                plugin.name == "rules" && plugin.order == -5 && plugin.on_error == OnError::Tempfail
+                plugin.name == "rules" && plugin.order == -5 && plugin.on_error == Some(OnError::Tempfail)
+            },
+        ),
+        (
+            "[[plugin]]\nname = 'x'\nmode = 'shadow'\ngrants = ['store', 'http:https://a.test']\ntick = '9s'",
+            |c| {
+                let plugin = &c.plugins.plugins[0];
+                plugin.trial == Some(Trial::Shadow)
+                    && plugin.grants.words().len() == 2
+                    && plugin.tick.as_secs() == 9
+            },
+        ),
+        (
+            "[[plugin]]\nname = 'x'\nmode = { canary = { percent = 5, domains = ['A.test'], calls = 7 } }",
+            |c| {
+                let share = Share { percent: 5, domains: vec!["a.test".to_owned()], accounts: Vec::new() };
+                let budget = Budget { calls: 7, ..Budget::default() };
+                c.plugins.plugins[0].trial == Some(Trial::Canary(share, budget))
             },
         ),
         ("[[plugin]]\nname = 'x'\npath = 'x.wasm'", |c| {
@@ -287,10 +304,11 @@ fn what_is_not_built_is_refused() {
     bad("[dkim.'example.test']\nselector = 's'", 1, "dkim", not);
     bad("[store]\nbackend = 'postgres'\nurl = 'postgres://h/d'", 2, "store.backend", not);
     bad("[dns]\ndnssec = true", 2, "dns.dnssec", not);
-    bad("[[plugin]]\nname = 'a'\nmode = 'shadow'", 3, "plugin.mode", not);
-    bad("[[plugin]]\nname = 'a'\nmode = { canary = 10 }", 3, "plugin.mode", not);
     bad("[[plugin]]\nname = 'a'\nmode = 'off'", 3, "plugin.mode", "expected \"enforce\"");
-    bad("[[plugin]]\nname = 'a'\ngrants = ['dns']", 3, "plugin.grants", not);
+    bad("[[plugin]]\nname = 'a'\nmode = { canary = 101 }", 3, "plugin.mode", "{ canary = 10 }");
+    bad("[[plugin]]\nname = 'a'\nmode = { canary = { part = 1 } }", 3, "plugin.mode", "percent");
+    bad("[[plugin]]\nname = 'a'\ngrants = ['files']", 3, "plugin.grants", "\"store\"");
+    bad("[[plugin]]\nname = 'a'\ngrants = ['http:https://x/y']", 3, "plugin.grants", "http:https://HOST");
     let listener = "[[listener]]\nbind = ['127.0.0.1:1']\n";
     bad(&format!("{listener}protocol = 'managesieve'"), 3, "listener.protocol", not);
     bad(&format!("{listener}protocol = 'smtp'\nxclient = ['127.0.0.1']"), 4, "listener.xclient", not);

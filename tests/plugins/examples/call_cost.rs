@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use maitred_mail::{Address, Envelope, MailParameters, MessageId, Recipient, ReversePath, Timestamp};
-use maitred_plugin_host::{Bundled, Config, PluginHost};
+use maitred_plugin_host::{Bundled, Config, Nowhere, PluginHost};
 use maitred_policy::{Direction, HookCall, MessageFacts, Peer, Registry, SessionFacts, Verdict};
 
-const BUNDLED: &[Bundled] =
-    &[Bundled { name: maitred_bundled::PLUGINS[0].name, component: maitred_bundled::PLUGINS[0].octets }];
+const BUNDLED: &[Bundled] = &[Bundled {
+    name: maitred_bundled::PLUGINS[0].name,
+    component: maitred_bundled::PLUGINS[0].octets,
+    is_default: true,
+}];
 const CALLS: usize = 10_000;
 
 #[tokio::main(worker_threads = 2)]
@@ -26,11 +29,11 @@ async fn main() -> Result<()> {
     println!("before: {}", resident());
     for cache in ["first", "second"] {
         let began = Instant::now();
-        let host = PluginHost::start(config(), BUNDLED).await?;
+        let host = PluginHost::start(config(), BUNDLED, Arc::new(Nowhere)).await?;
         println!("{cache} start: {:?}, {}", began.elapsed(), resident());
         drop(host);
     }
-    let host = PluginHost::start(config(), BUNDLED).await?;
+    let host = PluginHost::start(config(), BUNDLED, Arc::new(Nowhere)).await?;
     let facts = Arc::new((session(), message()?));
     for tasks in [1, 2, 16] {
         let began = Instant::now();
@@ -80,6 +83,7 @@ fn session() -> SessionFacts {
         tls: None,
         login: None,
         may_relay: false,
+        transaction: None,
         started: Timestamp(0),
         notes: Arc::default(),
     }

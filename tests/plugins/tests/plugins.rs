@@ -8,15 +8,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use maitred_mail::{Address, Envelope, MailParameters, MessageId, Recipient, ReversePath, Timestamp};
-use maitred_plugin_host::{Bundled, Config, PluginConfig, PluginHost};
+use maitred_plugin_host::{Bundled, Config, Nowhere, PluginConfig, PluginHost};
 use maitred_policy::{
     Direction, Edit, Fault, Hook, HookCall, MessageFacts, OnError, Outcome, Peer, Registry, SessionFacts,
     Verdict,
 };
 use tests_plugins::EVIL;
 
-const RULES: &[Bundled] = &[Bundled { name: "rules", component: maitred_bundled::PLUGINS[0].octets }];
-const EVIL_ONE: &[Bundled] = &[Bundled { name: "evil", component: EVIL }];
+const RULES: &[Bundled] =
+    &[Bundled { name: "rules", component: maitred_bundled::PLUGINS[0].octets, is_default: true }];
+const EVIL_ONE: &[Bundled] = &[Bundled { name: "evil", component: EVIL, is_default: true }];
 
 fn session() -> SessionFacts {
     SessionFacts {
@@ -28,6 +29,7 @@ fn session() -> SessionFacts {
         tls: None,
         login: None,
         may_relay: false,
+        transaction: None,
         started: Timestamp(0),
         notes: Arc::default(),
     }
@@ -85,7 +87,7 @@ async fn the_bundled_filter_answers_by_its_configuration() -> Result<()> {
         {"name": "from-b", "when": {"sender": "*@b.test", "remote_ip": "192.0.2.0/24", "body": "hello*"}, "action": "tag"},
     ]});
     let plugin = PluginConfig { config: rules, ..PluginConfig::named("rules") };
-    let host = PluginHost::start(config(folder.path(), vec![plugin]), RULES).await?;
+    let host = PluginHost::start(config(folder.path(), vec![plugin]), RULES, Arc::new(Nowhere)).await?;
     let Verdict::Reject(refusal) = ask(&host, "the best Casino").await.verdict else { bail!("not refused") };
     ensure!(refusal.text == "No casinos here" && refusal.status.to_string() == "5.7.1", "{refusal:?}");
     let tagged = ask(&host, "lunch").await;
@@ -106,9 +108,9 @@ async fn the_bundled_filter_answers_by_its_configuration() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_plugin_does_wrong_costs_that_call_only() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut plugin = PluginConfig { on_error: OnError::Tempfail, ..PluginConfig::named("evil") };
+    let mut plugin = PluginConfig { on_error: Some(OnError::Tempfail), ..PluginConfig::named("evil") };
     plugin.limits.time = Duration::from_millis(300);
-    let host = PluginHost::start(config(folder.path(), vec![plugin]), EVIL_ONE).await?;
+    let host = PluginHost::start(config(folder.path(), vec![plugin]), EVIL_ONE, Arc::new(Nowhere)).await?;
     let stop = Arc::new(AtomicBool::new(false));
     let others: Vec<_> = (0..8)
         .map(|_| {
@@ -176,7 +178,7 @@ async fn while_one_runs_away_the_others_are_answered() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut plugin = PluginConfig::named("evil");
     plugin.limits.time = Duration::from_secs(2);
-    let host = PluginHost::start(config(folder.path(), vec![plugin]), EVIL_ONE).await?;
+    let host = PluginHost::start(config(folder.path(), vec![plugin]), EVIL_ONE, Arc::new(Nowhere)).await?;
     let spinning: Vec<_> = (0..4)
         .map(|_| {
             let host = Arc::clone(&host);
@@ -201,7 +203,7 @@ async fn while_one_runs_away_the_others_are_answered() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_at_load_leaves_the_version_before_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let host = PluginHost::start(config(folder.path(), Vec::new()), EVIL_ONE).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), EVIL_ONE, Arc::new(Nowhere)).await?;
     let before = host.list();
     let file = folder.path().join("evil.wasm");
     let mut cut = EVIL.to_vec();
@@ -237,10 +239,7 @@ fn replaced(octets: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
 async fn a_configured_plugin_that_is_refused_stops_the_start() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let failing = PluginConfig { config: serde_json::json!({"fail": true}), ..PluginConfig::named("evil") };
-    let granted = PluginConfig { grants: vec!["dns".to_owned()], ..PluginConfig::named("evil") };
-    for (plugin, told) in
-        [(failing, "init was told to fail"), (granted, "dns"), (PluginConfig::named("nosuch"), "nosuch")]
-    {
+    for (plugin, told) in [(failing, "init was told to fail"), (PluginConfig::named("nosuch"), "nosuch")] {
         let checked = PluginHost::check(config(folder.path(), vec![plugin]), EVIL_ONE).await;
         let Err(error) = checked else { bail!("{told}: it was taken") };
         ensure!(error.to_string().contains(told), "{error}");
@@ -251,7 +250,7 @@ async fn a_configured_plugin_that_is_refused_stops_the_start() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_swaps_under_load_fail_no_call_and_mix_no_versions() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let host = PluginHost::start(config(folder.path(), Vec::new()), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), &[], Arc::new(Nowhere)).await?;
     let files: Vec<_> = maitred_bundled::DEMO
         .iter()
         .map(|c| (folder.path().join(format!("{}.wasm", c.octets.len())), c))
@@ -301,7 +300,7 @@ async fn fifty_swaps_under_load_fail_no_call_and_mix_no_versions() -> Result<()>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_in_the_directory_is_loaded_swapped_and_unloaded() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let host = PluginHost::start(config(folder.path(), Vec::new()), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), &[], Arc::new(Nowhere)).await?;
     ensure!(host.list().is_empty(), "nothing is there");
     let file = folder.path().join("plugins/dropped.wasm");
     for component in maitred_bundled::DEMO {
@@ -316,7 +315,7 @@ async fn a_file_in_the_directory_is_loaded_swapped_and_unloaded() -> Result<()> 
     ensure!(host.chain().is_silent(Hook::Headers), "it is asked though it is disabled");
     // After a restart it is there, and still disabled.
     drop(host);
-    let host = PluginHost::start(config(folder.path(), Vec::new()), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), &[], Arc::new(Nowhere)).await?;
     ensure!(host.list().len() == 1 && !host.list()[0].is_enabled, "{:?}", host.list());
     std::fs::remove_file(&file)?;
     until(|| host.list().is_empty().then_some(())).await?;
@@ -326,7 +325,7 @@ async fn a_file_in_the_directory_is_loaded_swapped_and_unloaded() -> Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_reads_the_whole_message_and_its_new_body_has_whole_lines() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let host = PluginHost::start(config(folder.path(), Vec::new()), EVIL_ONE).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), EVIL_ONE, Arc::new(Nowhere)).await?;
     let read = ask(&host, "raw").await;
     let [Edit::AddHeader { value, .. }] = read.edits.as_slice() else { bail!("{read:?}") };
     ensure!(value.as_ref() == b"Subject: raw|To: bob@a.test||Hello|", "{value:?}");
@@ -354,20 +353,20 @@ async fn a_plugin_reads_the_whole_message_and_its_new_body_has_whole_lines() -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_loaded_is_there_after_a_restart_and_a_configured_one_is_missed() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let settings = || PluginConfig { on_error: OnError::Tempfail, ..PluginConfig::named("filter") };
+    let settings = || PluginConfig { on_error: Some(OnError::Tempfail), ..PluginConfig::named("filter") };
     let file = folder.path().join("some.wasm");
     std::fs::write(&file, maitred_bundled::DEMO[1].octets)?;
-    let host = PluginHost::start(config(folder.path(), Vec::new()), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), Vec::new()), &[], Arc::new(Nowhere)).await?;
     host.load(Some("filter".to_owned()), &file).await?;
     drop(host);
-    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[], Arc::new(Nowhere)).await?;
     ensure!(host.list().len() == 1 && host.list()[0].version == "2.0.0", "{:?}", host.list());
     ensure!(ask(&host, "lunch").await.verdict == Verdict::Next, "it does not answer");
     // Spoiled while nobody looks: mail is put off until it is there again.
     drop(host);
     let place = folder.path().join("plugins/filter.wasm");
     std::fs::write(&place, b"spoiled")?;
-    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[]).await?;
+    let host = PluginHost::start(config(folder.path(), vec![settings()]), &[], Arc::new(Nowhere)).await?;
     let missed = ask(&host, "lunch").await;
     ensure!(
         matches!(missed.verdict, Verdict::Tempfail(_)) && fault(&missed) == Some(&Fault::Missing),
@@ -385,7 +384,8 @@ async fn a_new_configuration_is_taken_as_a_whole_or_not_at_all() -> Result<()> {
         let rule = serde_json::json!({"name": "r", "when": {"subject": subject}, "action": "refuse"});
         PluginConfig { config: serde_json::json!({"rules": [rule]}), ..PluginConfig::named("rules") }
     };
-    let host = PluginHost::start(config(folder.path(), vec![refusing("one")]), RULES).await?;
+    let host =
+        PluginHost::start(config(folder.path(), vec![refusing("one")]), RULES, Arc::new(Nowhere)).await?;
     let chain = host.chain();
     ensure!(matches!(ask(&host, "one").await.verdict, Verdict::Reject(_)), "the first configuration");
     host.reload(config(folder.path(), vec![refusing("two")])).await?;

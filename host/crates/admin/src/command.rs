@@ -7,7 +7,7 @@ use maitred_mail::{Address, Domain, MessageId};
 use maitred_queue::QueueId;
 
 /// One request. In JSON an object whose `command` is the variant in kebab case, such as `"account-add"`.
-#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
     /// A local domain more.
@@ -107,25 +107,10 @@ pub enum Command {
         /// Which.
         selection: Selection,
     },
-    /// The plugins that are loaded.
-    PluginList,
-    /// Loads a component, in place of the version in service.
-    PluginLoad {
-        /// Its name; `None`: the file's.
-        #[serde(default)]
-        name: Option<String>,
-        /// An absolute path, readable by the server.
-        file: PathBuf,
-    },
-    /// Switches a plugin on.
-    PluginEnable {
-        /// Which.
-        name: String,
-    },
-    /// Switches a plugin off.
-    PluginDisable {
-        /// Which.
-        name: String,
+    /// Something about plugins.
+    Plugin {
+        /// What.
+        plugin: PluginCommand,
     },
     /// How the server is.
     Status,
@@ -135,6 +120,81 @@ pub enum Command {
     StoreCheck,
     /// Figures of the store.
     StoreStats,
+}
+
+/// What can be asked about plugins.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginCommand {
+    /// The plugins that are loaded.
+    List,
+    /// What their calls came to.
+    Stats,
+    /// Loads a component, in place of the version in service.
+    Load {
+        /// Its name; `None`: the file's.
+        #[serde(default)]
+        name: Option<String>,
+        /// An absolute path, readable by the server.
+        file: PathBuf,
+    },
+    /// Runs a component beside the version in service, its effects void.
+    Shadow {
+        /// Its name; `None`: the file's.
+        #[serde(default)]
+        name: Option<String>,
+        /// An absolute path, readable by the server.
+        file: PathBuf,
+    },
+    /// Obeys a component for a share of the mail.
+    Canary {
+        /// Its name; `None`: the file's.
+        #[serde(default)]
+        name: Option<String>,
+        /// An absolute path, readable by the server.
+        file: PathBuf,
+        /// Which mail.
+        share: maitred_policy::Share,
+        /// What it may do before it is taken back.
+        #[serde(default)]
+        budget: maitred_policy::Budget,
+    },
+    /// What is tried out goes into service.
+    Promote {
+        /// Which.
+        name: String,
+    },
+    /// Ends a trial, or goes back to an earlier version.
+    Rollback {
+        /// Which.
+        name: String,
+        /// The digest begins so; `None`: the last one.
+        #[serde(default)]
+        digest: Option<String>,
+    },
+    /// Switches a plugin on.
+    Enable {
+        /// Which.
+        name: String,
+    },
+    /// Switches a plugin off.
+    Disable {
+        /// Which.
+        name: String,
+    },
+    /// Takes a plugin of the directory out.
+    Remove {
+        /// Which.
+        name: String,
+    },
+    /// Begins or ends a recording.
+    Record {
+        /// Of which.
+        name: String,
+        /// Octets at most; `None`: it ends.
+        #[serde(default)]
+        octets_max: Option<u64>,
+    },
 }
 
 impl std::fmt::Debug for Command {
@@ -149,12 +209,7 @@ impl Command {
     /// True when only a running server can do it; all others can be done on the store alone.
     pub fn needs_server(&self) -> bool {
         match self {
-            Self::PluginList
-            | Self::PluginLoad { .. }
-            | Self::PluginEnable { .. }
-            | Self::PluginDisable { .. }
-            | Self::Status
-            | Self::Reload => true,
+            Self::Plugin { .. } | Self::Status | Self::Reload => true,
             Self::DomainAdd { .. }
             | Self::DomainRemove { .. }
             | Self::DomainList

@@ -3,6 +3,7 @@
 mod accounts;
 mod aliases;
 mod apply;
+mod plugins;
 mod queue;
 
 use maitred_store::{Batch, Intent, Receipt};
@@ -38,13 +39,7 @@ pub async fn execute(desk: &Desk, command: Command) -> Result<Value, Problem> {
         Command::QueueHold { selection } => queue::order(desk, queue::Order::Hold, &selection).await,
         Command::QueueRelease { selection } => queue::order(desk, queue::Order::Release, &selection).await,
         Command::QueueCancel { selection } => queue::order(desk, queue::Order::Cancel, &selection).await,
-        Command::PluginList => Ok(serde_json::to_value(registry(desk)?.list())?),
-        Command::PluginLoad { name, file } => {
-            let facts = registry(desk)?.load(name, &file).await?;
-            Ok(serde_json::to_value(facts)?)
-        }
-        Command::PluginEnable { name } => switch(desk, &name, true).await,
-        Command::PluginDisable { name } => switch(desk, &name, false).await,
+        Command::Plugin { plugin } => plugins::execute(desk, plugin).await,
         Command::Status => Ok(server(desk)?.status()),
         Command::Reload => {
             let reloaded = server(desk)?.reload().await;
@@ -61,11 +56,6 @@ fn registry(desk: &Desk) -> Result<&dyn maitred_policy::Registry, Problem> {
 
 fn server(desk: &Desk) -> Result<&dyn crate::ServerDesk, Problem> {
     desk.server.as_deref().ok_or_else(|| Problem::new(Kind::Unavailable, "no server runs here"))
-}
-
-async fn switch(desk: &Desk, name: &str, is_enabled: bool) -> Result<Value, Problem> {
-    let facts = registry(desk)?.enable(name, is_enabled).await?;
-    Ok(serde_json::to_value(facts)?)
 }
 
 async fn check(desk: &Desk) -> Result<Value, Problem> {

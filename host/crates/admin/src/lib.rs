@@ -12,7 +12,7 @@ pub mod problem;
 pub mod size;
 pub mod socket;
 
-pub use command::{AccountEntry, Alias, Command, Selection};
+pub use command::{AccountEntry, Alias, Command, PluginCommand, Selection};
 pub use desk::{Desk, QueueDesk, ServerDesk};
 pub use execute::execute;
 pub use problem::{Kind, Problem};

@@ -62,7 +62,7 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let kind = match &error {
             RegistryError::Unknown(_) => Kind::NotFound,
-            RegistryError::Refused { .. } => Kind::Refused,
+            RegistryError::Refused { .. } | RegistryError::State { .. } => Kind::Refused,
             RegistryError::File(_) => Kind::Failed,
         };
         Self::new(kind, error)

@@ -5,6 +5,8 @@
 pub struct Component {
     /// The name it is loaded under.
     pub name: &'static str,
+    /// A server loads it without being told to.
+    pub is_default: bool,
     /// The component.
     pub octets: &'static [u8],
 }

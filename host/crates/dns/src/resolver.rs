@@ -1,6 +1,6 @@
 //! The resolver: asks, remembers as long as the TTL says, and tells "no" from "not now".
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -152,6 +152,28 @@ impl Resolver for Dns {
             // Names that cannot be host names say as much as none.
             let names: Vec<Domain> = names.collect();
             if names.is_empty() { Err(DnsError::NoRecord) } else { Ok(names) }
+        })
+    }
+
+    fn txt<'a>(&'a self, name: &'a Domain) -> Answer<'a, Vec<String>> {
+        Box::pin(async move {
+            let found = self.ask(name.as_str(), RecordType::TXT).await?;
+            let texts = found.iter().filter_map(|record| match record {
+                RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+                _ => None,
+            });
+            Ok(texts.collect())
+        })
+    }
+
+    fn listed<'a>(&'a self, name: &'a str) -> Answer<'a, Vec<Ipv4Addr>> {
+        Box::pin(async move {
+            let found = self.ask(name, RecordType::A).await?;
+            let addresses = found.iter().filter_map(|record| match record {
+                RData::A(address) => Some(address.0),
+                _ => None,
+            });
+            Ok(addresses.collect())
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use maitred_mail::{Class, EnhancedStatus};
-use maitred_policy::{Chain, Edit, HookCall, Outcome, SessionFacts, Verdict};
+use maitred_policy::{Chain, Edit, HookCall, Outcome, Said, SessionFacts, Verdict};
 use maitred_smtp::Refusal;
 
 /// Whether things go on.
@@ -35,6 +35,8 @@ pub struct Judgement {
     pub symbols: Vec<(String, f32)>,
     /// Tags: name, value.
     pub tags: Vec<(String, String)>,
+    /// Who said what.
+    pub said: Vec<Said>,
     /// Changes of header, body and envelope that wait for the message.
     pub edits: Vec<Edit>,
     /// How long the next reply is held back.
@@ -48,23 +50,12 @@ impl Judgement {
             return Ruling::Go;
         }
         let outcome = chain.ask(session, call).await;
-        self.absorb(outcome, call.hook())
+        self.absorb(outcome)
     }
 
     /// Keeps what an outcome says; answers whether things go on.
-    pub fn absorb(&mut self, outcome: Outcome, hook: maitred_policy::Hook) -> Ruling {
-        for said in &outcome.said {
-            match &said.fault {
-                Some(fault) => tracing::warn!(
-                    plugin = said.plugin, plugin.version = said.version, hook = ?hook, %fault,
-                    "plugin gave no decision"
-                ),
-                None => tracing::debug!(
-                    plugin = said.plugin, plugin.version = said.version, hook = ?hook, verdict = said.verdict,
-                    "plugin decided"
-                ),
-            }
-        }
+    pub fn absorb(&mut self, outcome: Outcome) -> Ruling {
+        self.hear(outcome.said);
         for edit in outcome.edits {
             self.note(edit);
         }
@@ -92,6 +83,28 @@ impl Judgement {
         std::mem::take(&mut self.delay).min(max)
     }
 
+    /// Keeps who said what, and logs it.
+    pub fn hear(&mut self, said: Vec<Said>) {
+        for said in &said {
+            match &said.fault {
+                Some(fault) => tracing::warn!(
+                    plugin = said.plugin, plugin.version = &*said.version, hook = said.hook.name(), %fault,
+                    "plugin gave no decision"
+                ),
+                None => tracing::debug!(
+                    plugin = said.plugin,
+                    plugin.version = &*said.version,
+                    hook = said.hook.name(),
+                    verdict = said.verdict,
+                    reason = said.reason.as_deref().unwrap_or_default(),
+                    "plugin decided"
+                ),
+            }
+        }
+        let room = SAID_MAX.saturating_sub(self.said.len());
+        self.said.extend(said.into_iter().take(room));
+    }
+
     fn note(&mut self, edit: Edit) {
         match edit {
             Edit::Symbol { name, score, .. } => self.symbols.push((name, score)),
@@ -108,6 +121,9 @@ impl Judgement {
         }
     }
 }
+
+/// What was said of one transaction is kept so far: a message to a thousand recipients has no more to tell than that.
+const SAID_MAX: usize = 200;
 
 /// The verdict says which class it is; a status of another class is the plugin's slip.
 fn of_class(refusal: maitred_policy::Refusal, class: Class) -> Refusal {

@@ -88,6 +88,7 @@ impl Receive {
             tls: None,
             login: None,
             may_relay: arrival.may_relay,
+            transaction: None,
             started: house.now(),
             notes: Notes::default(),
         };

@@ -40,4 +40,8 @@ pub trait Resolver: Send + Sync {
     fn ip<'a>(&'a self, host: &'a Domain) -> Answer<'a, Vec<IpAddr>>;
     /// PTR records.
     fn ptr(&self, ip: IpAddr) -> Answer<'_, Vec<Domain>>;
+    /// TXT records, the strings of each joined; what is not UTF-8 is replaced.
+    fn txt<'a>(&'a self, name: &'a Domain) -> Answer<'a, Vec<String>>;
+    /// A records only, of a name that need not be a host's: `2.0.0.127.list.example` (RFC 5782).
+    fn listed<'a>(&'a self, name: &'a str) -> Answer<'a, Vec<std::net::Ipv4Addr>>;
 }

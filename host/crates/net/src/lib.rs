@@ -12,6 +12,7 @@ mod listener;
 mod network;
 pub mod proxy;
 mod stop;
+mod web;
 
 pub use clock::SystemClock;
 pub use connection::Connection;
@@ -22,3 +23,4 @@ pub use gate::{Admission, Gate, Limits, LimitsError};
 pub use listener::{Accepted, BindError, Entrance, Listener};
 pub use network::Network;
 pub use stop::{Stop, Stopper, stop};
+pub use web::WebClient;

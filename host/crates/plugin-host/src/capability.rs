@@ -1,4 +1,7 @@
-//! What plugins can ask the host: the message, the session, log, configuration, clock. Each call is charged to the budget.
+//! What plugins can ask the host: the message and the session here, all else below. Each call is charged to the budget.
+
+mod free;
+mod granted;
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,9 +11,7 @@ use maitred_policy::{Direction, MessageFacts, SessionFacts};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use crate::bindings::v0_1::maitred::plugin::{
-    clock, config, decisions, host_message, host_session, log, types,
-};
+use crate::bindings::v0_1::maitred::plugin::{decisions, host_message, host_session, types};
 use crate::parts::{self, Place};
 use crate::state::{Exhausted, State};
 
@@ -28,10 +29,8 @@ pub struct SessionHandle {
     pub(crate) facts: SessionFacts,
 }
 
-/// Notes of all plugins in one session.
+/// Notes of one plugin in one session.
 const NOTES_OCTETS_MAX: usize = 64 << 10;
-/// A line of the log.
-const LOG_OCTETS_MAX: usize = 1 << 10;
 /// Octets of a message at once.
 const READ_OCTETS_MAX: u32 = 1 << 20;
 /// The value of a header field as text.
@@ -46,6 +45,12 @@ impl State {
 
     fn session(&self, handle: &Resource<SessionHandle>) -> Result<&SessionHandle> {
         Ok(self.table.get(handle)?)
+    }
+
+    /// Whose notes: what is only tried out has its own.
+    fn notes_key(&self) -> String {
+        let name = &self.plugin.name;
+        if self.means.is_void { format!("{name}/trial") } else { name.to_string() }
     }
 
     fn head(&self, handle: &Resource<MessageHandle>) -> Result<Bytes> {
@@ -233,17 +238,15 @@ impl host_message::HostMessage for State {
 
 impl host_session::HostSession for State {
     async fn info(&mut self, this: Resource<SessionHandle>) -> Result<types::SessionInfo> {
-        self.budget.spend(256)?;
+        let recipients = self.session(&this)?.facts.transaction.as_ref().map_or(0, |of| of.recipients.len());
+        self.budget.spend(256 + 64 * recipients)?;
         Ok(session_info(&self.session(&this)?.facts))
     }
 
     async fn get_note(&mut self, this: Resource<SessionHandle>, key: String) -> Result<Option<Vec<u8>>> {
         let notes = Arc::clone(&self.session(&this)?.facts.notes);
-        let found = notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&(self.plugin.to_string(), key))
-            .cloned();
+        let found =
+            notes.lock().unwrap_or_else(PoisonError::into_inner).get(&(self.notes_key(), key)).cloned();
         self.budget.spend(found.as_ref().map_or(0, Vec::len))?;
         Ok(found)
     }
@@ -252,8 +255,8 @@ impl host_session::HostSession for State {
         self.budget.spend(key.len() + value.len())?;
         let notes = Arc::clone(&self.session(&this)?.facts.notes);
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (self.plugin.to_string(), key);
-        let others = notes.iter().filter(|(known, _)| **known != place);
+        let place = (self.notes_key(), key);
+        let others = notes.iter().filter(|(known, _)| known.0 == place.0 && **known != place);
         let octets: usize = others.map(|((plugin, key), value)| plugin.len() + key.len() + value.len()).sum();
         if octets + place.0.len() + place.1.len() + value.len() > NOTES_OCTETS_MAX {
             return Err(Exhausted("session notes").into());
@@ -265,39 +268,6 @@ impl host_session::HostSession for State {
     async fn drop(&mut self, this: Resource<SessionHandle>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
-    }
-}
-
-impl log::Host for State {
-    async fn log(&mut self, level: log::Level, message: String) -> Result<()> {
-        self.budget.spend(message.len())?;
-        if self.budget.may_log() {
-            let printable = |c: char| if c.is_control() { ' ' } else { c };
-            let text: String = message.chars().take(LOG_OCTETS_MAX).map(printable).collect();
-            let plugin = &*self.plugin;
-            match level {
-                log::Level::Trace => tracing::trace!(plugin, text, "plugin says"),
-                log::Level::Debug => tracing::debug!(plugin, text, "plugin says"),
-                log::Level::Info => tracing::info!(plugin, text, "plugin says"),
-                log::Level::Warn => tracing::warn!(plugin, text, "plugin says"),
-                log::Level::Error => tracing::error!(plugin, text, "plugin says"),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl config::Host for State {
-    async fn get(&mut self) -> Result<String> {
-        self.budget.spend(self.config.len())?;
-        Ok(self.config.to_string())
-    }
-}
-
-impl clock::Host for State {
-    async fn now_ms(&mut self) -> Result<u64> {
-        self.budget.spend(8)?;
-        Ok(self.now_ms)
     }
 }
 
@@ -325,7 +295,12 @@ fn session_info(facts: &SessionFacts) -> types::SessionInfo {
             identity: login.identity.clone(),
         }),
         may_relay: facts.may_relay,
-        transaction: None,
+        transaction: facts.transaction.as_ref().map(|of| types::TransactionInfo {
+            id: of.id.to_string(),
+            sender: maitred_policy::facts::plain(&of.reverse_path),
+            recipients: of.recipients.iter().map(crate::answer::to_recipient).collect(),
+            size: of.size,
+        }),
         started: u64::try_from(facts.started.0).unwrap_or(0),
         attributes: Vec::new(),
     }

@@ -21,19 +21,30 @@ pub(crate) const TICK: Duration = Duration::from_millis(2);
 /// The engine, with its ticker.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
+    pub(crate) pace: Pace,
     /// A permit for each call that may run: the pool is never found empty.
     pub(crate) calls: Semaphore,
     running: AtomicUsize,
     ticker: OnceLock<Thread>,
 }
 
+/// What bounds a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Time: what mail waits for.
+    Time,
+    /// Counted instructions, and every number is the same in every run: what is replayed.
+    Fuel,
+}
+
 /// Counts as running while it lives: the ticker sleeps when nothing runs.
 pub(crate) struct Running(Arc<Machine>);
 
 impl Machine {
-    pub(crate) fn start() -> wasmtime::Result<Arc<Self>> {
+    pub(crate) fn start(pace: Pace) -> wasmtime::Result<Arc<Self>> {
         let machine = Arc::new(Self {
-            engine: Engine::new(&config())?,
+            engine: Engine::new(&config(pace))?,
+            pace,
             calls: Semaphore::new(INSTANCES_MAX - INSTANCES_FOR_LOADS),
             running: AtomicUsize::new(0),
             ticker: OnceLock::new(),
@@ -80,9 +91,14 @@ fn tick(machine: &Weak<Machine>) {
     }
 }
 
-fn config() -> Config {
+fn config(pace: Pace) -> Config {
     let mut config = Config::new();
-    config.epoch_interruption(true);
+    match pace {
+        Pace::Time => config.epoch_interruption(true),
+        Pace::Fuel => config.consume_fuel(true).cranelift_nan_canonicalization(true),
+    };
+    // What machines may do differently.
+    config.wasm_relaxed_simd(false);
     config.concurrency_support(false);
     config.memory_init_cow(true);
     config.cranelift_opt_level(OptLevel::Speed);

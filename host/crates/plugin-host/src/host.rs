@@ -3,20 +3,27 @@
 //! A change makes a new chain; a transaction that has begun keeps the one it took, and the last to let go of a version frees
 //! it. A version that is refused changes nothing.
 
+mod lifecycle;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use maitred_policy::{Chain, Plugin, PluginFacts, Registry, RegistryError};
+use maitred_policy::{
+    Chain, Hook, HookCall, Outside, Plugin, PluginFacts, Registry as _, RegistryError, SessionFacts, Trial,
+};
 
-use crate::cache::{Cache, write_private};
+use crate::cache::Cache;
 use crate::config::{Bundled, Config, PluginConfig};
-use crate::engine::Machine;
+use crate::engine::{Machine, Pace};
 use crate::load::{COMPONENT_OCTETS_MAX, Loader, digest};
 use crate::loaded::{Loaded, Origin};
-use crate::missing::Missing;
+use crate::metrics::Metrics;
+use crate::record::Recorder;
+use crate::seat::Seat;
+use crate::trial::OnTrial;
+use crate::versions::{Version, Versions};
 use crate::watch::{Stamps, Watch, stamps};
 
 /// Why there are no plugins.
@@ -46,21 +53,39 @@ pub enum Error {
 /// All plugins of a server.
 pub struct PluginHost {
     loader: Loader,
+    versions: Versions,
     bundled: &'static [Bundled],
     config: ArcSwap<Config>,
     chain: ArcSwap<Chain>,
     held: Mutex<Held>,
+    /// What all versions of a plugin share, by its name.
+    names: Mutex<BTreeMap<String, Named>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
     watch: Mutex<Option<Watch>>,
 }
 
-type Plugins = BTreeMap<String, Arc<Loaded>>;
+type Plugins = BTreeMap<String, Place>;
 
 #[derive(Default)]
 struct Held {
     plugins: Plugins,
     disabled: BTreeSet<String>,
+}
+
+/// What there is of a plugin.
+#[derive(Clone, Default)]
+struct Place {
+    primary: Option<Arc<Loaded>>,
+    trial: Option<Arc<OnTrial>>,
+    /// The version that was in service before, ready to be called.
+    before: Option<Arc<Loaded>>,
+}
+
+#[derive(Clone, Default)]
+struct Named {
+    metrics: Arc<Metrics>,
+    recorder: Arc<Recorder>,
 }
 
 const DISABLED_FILE: &str = "disabled.json";
@@ -71,10 +96,15 @@ impl PluginHost {
     ///
     /// # Errors
     /// Why there are no plugins.
-    pub async fn start(config: Config, bundled: &'static [Bundled]) -> Result<Arc<Self>, Error> {
+    pub async fn start(
+        config: Config,
+        bundled: &'static [Bundled],
+        outside: Arc<dyn Outside>,
+    ) -> Result<Arc<Self>, Error> {
         let seen = config.directory.as_deref().map(stamps).unwrap_or_default();
-        let host = Arc::new(Self::load_all(config, bundled).await?);
+        let host = Arc::new(Self::load_all(config, bundled, outside).await?);
         host.watch(seen)?;
+        crate::tick::start(&host);
         Ok(host)
     }
 
@@ -83,16 +113,23 @@ impl PluginHost {
     /// # Errors
     /// What `start` would say.
     pub async fn check(config: Config, bundled: &'static [Bundled]) -> Result<Vec<PluginFacts>, Error> {
-        Ok(Self::load_all(config, bundled).await?.list())
+        Ok(Self::load_all(config, bundled, Arc::new(crate::outside::Nowhere)).await?.list())
     }
 
-    async fn load_all(config: Config, bundled: &'static [Bundled]) -> Result<Self, Error> {
-        let machine = Machine::start().map_err(|error| Error::Engine(error.to_string()))?;
+    async fn load_all(
+        config: Config,
+        bundled: &'static [Bundled],
+        outside: Arc<dyn Outside>,
+    ) -> Result<Self, Error> {
+        let machine = Machine::start(Pace::Time).map_err(|error| Error::Engine(error.to_string()))?;
         let unusable = |source| Error::File { path: config.state.clone(), source };
         let cache = Cache::open(&config.state, &machine.engine).map_err(unusable)?;
         let disabled = read_disabled(&config.state).map_err(unusable)?;
         let host = Self {
-            loader: Loader::new(machine, cache).map_err(|error| Error::Engine(error.to_string()))?,
+            loader: Loader::new(machine, Some(cache), outside)
+                .map_err(|error| Error::Engine(error.to_string()))?,
+            versions: Versions::open(&config.state).map_err(unusable)?,
+            names: Mutex::default(),
             bundled,
             chain: ArcSwap::default(),
             held: Mutex::new(Held { plugins: Plugins::new(), disabled }),
@@ -128,7 +165,7 @@ impl PluginHost {
     }
 
     /// Everything that a configuration asks for: what lies in the directory, then what is configured and bundled under a
-    /// name that is not there.
+    /// name that is not there, then what is tried out beside them.
     async fn gather(&self, config: &Config, before: &Plugins) -> Result<Plugins, Error> {
         let mut plugins = Plugins::new();
         let mut is_refused = BTreeSet::new();
@@ -137,21 +174,16 @@ impl PluginHost {
                 .map_err(|source| Error::File { path: directory.clone(), source })?;
             for file in components_in(directory) {
                 match self.dropped(&file, config, before).await {
-                    Ok((name, plugin)) => drop(plugins.insert(name, plugin)),
+                    Ok((name, loaded)) => drop(plugins.insert(name, seated(loaded, before))),
                     Err(error) => {
-                        tracing::warn!(file = %file.display(), error = %error, "plugin not loaded");
+                        tracing::warn!(file = %file.display(), %error, "plugin not loaded");
                         is_refused.extend(name_of(&file));
                     }
                 }
             }
         }
-        // The version before a refused one stays in service.
-        for name in &is_refused {
-            let was = before.get(name).filter(|plugin| plugin.origin == Origin::Directory);
-            plugins.extend(was.map(|plugin| (name.clone(), Arc::clone(plugin))));
-        }
         let is_configured = |name: &str| config.plugins.iter().any(|plugin| plugin.name == name);
-        let unconfigured = self.bundled.iter().filter(|bundled| !is_configured(bundled.name));
+        let unconfigured = self.bundled.iter().filter(|of| of.is_default && !is_configured(of.name));
         let unconfigured: Vec<_> = unconfigured.map(|bundled| PluginConfig::named(bundled.name)).collect();
         for plugin in config.plugins.iter().chain(&unconfigured) {
             if plugins.contains_key(&plugin.name) {
@@ -160,7 +192,7 @@ impl PluginHost {
             let refused = |reason| Error::Refused { name: plugin.name.clone(), reason };
             checked(plugin.name.clone()).map_err(|error| refused(error.to_string()))?;
             match self.configured(plugin, before).await.map_err(refused)? {
-                Some(loaded) => drop(plugins.insert(plugin.name.clone(), loaded)),
+                Some(loaded) => drop(plugins.insert(plugin.name.clone(), seated(loaded, before))),
                 // Its file is there and was refused: `on_error` says what that means.
                 None if is_refused.contains(&plugin.name) => {}
                 None => {
@@ -170,7 +202,45 @@ impl PluginHost {
                 }
             }
         }
+        for (name, version, trial) in self.versions.trials() {
+            self.resume_trial(config, &mut plugins, before, (name, version, trial)).await;
+        }
         Ok(plugins)
+    }
+
+    /// What was tried out before the restart goes on being tried out.
+    async fn resume_trial(
+        &self,
+        config: &Config,
+        plugins: &mut Plugins,
+        before: &Plugins,
+        (name, version, trial): (String, Version, Trial),
+    ) {
+        let place = plugins.entry(name.clone()).or_default();
+        if place.trial.is_some() {
+            // Its configuration has one.
+            return;
+        }
+        let running = before.get(&name).and_then(|place| place.trial.clone());
+        if let Some(running) =
+            running.filter(|of| of.candidate.digest() == version.digest && of.trial == trial)
+        {
+            place.trial = Some(running);
+            return;
+        }
+        let loaded = match self.versions.component(&version.digest) {
+            Ok(component) => {
+                let settings = settings(config, &name);
+                self.loader.load(&component, &settings, Origin::Directory, &self.named(&name).metrics).await
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match loaded {
+            Ok(loaded) => place.trial = Some(Arc::new(OnTrial::new(Arc::new(loaded), trial))),
+            Err(reason) => {
+                tracing::error!(plugin = name, reason, "the version that was tried out cannot be loaded")
+            }
+        }
     }
 
     /// A plugin that is configured with a path, or bundled; neither is `None`.
@@ -199,8 +269,10 @@ impl PluginHost {
         let component = read(file).await?;
         let refused = |reason| RegistryError::Refused { name: name.clone(), reason };
         let settings = settings(config, &name);
-        let loaded = self.same_or_new(&component, &settings, Origin::Directory, before).await;
-        loaded.map_err(refused).map(|plugin| (name.clone(), plugin))
+        let loaded =
+            self.same_or_new(&component, &settings, Origin::Directory, before).await.map_err(refused)?;
+        self.versions.keep(&component).map_err(|error| unreadable(file, &error))?;
+        Ok((name, loaded))
     }
 
     /// The one before when nothing has changed, so that it goes on counting.
@@ -212,71 +284,40 @@ impl PluginHost {
         before: &Plugins,
     ) -> Result<Arc<Loaded>, String> {
         let digest = digest(component);
-        match before.get(&settings.name).filter(|plugin| plugin.is(&digest, settings, origin)) {
-            Some(same) => Ok(Arc::clone(same)),
-            None => Ok(Arc::new(self.loader.load(component, settings, origin).await?)),
+        let known = before.get(&settings.name).and_then(|place| {
+            let trial = place.trial.as_ref().map(|trial| &trial.candidate);
+            let all = [place.primary.as_ref(), trial, place.before.as_ref()];
+            all.into_iter().flatten().find(|loaded| loaded.is(&digest, settings, origin)).cloned()
+        });
+        match known {
+            Some(same) => Ok(same),
+            None => {
+                let metrics = self.named(&settings.name).metrics;
+                Ok(Arc::new(self.loader.load(component, settings, origin, &metrics).await?))
+            }
         }
-    }
-
-    /// Loads (or swaps) the component in this file of the plugin directory.
-    pub(crate) async fn take_file(&self, file: &Path) -> Result<(), RegistryError> {
-        let _changing = self.changing.lock().await;
-        let before = self.held().plugins.clone();
-        let (name, plugin) = self.dropped(file, &self.config.load_full(), &before).await?;
-        if !before.get(&name).is_some_and(|was| Arc::ptr_eq(was, &plugin)) {
-            self.publish(&name, plugin);
-        }
-        Ok(())
-    }
-
-    /// A file of the plugin directory is gone: so is its plugin, and what it stood in for is back.
-    pub(crate) async fn drop_file(&self, file: &Path) {
-        let _changing = self.changing.lock().await;
-        let Ok(name) = name_of(file) else { return };
-        let was = self.held().plugins.get(&name).cloned();
-        if !was.is_some_and(|plugin| plugin.origin == Origin::Directory) {
-            return;
-        }
-        let config = self.config.load_full();
-        match self.configured(&settings_of_its_own(&config, &name), &Plugins::new()).await {
-            Ok(Some(plugin)) => return drop(self.publish(&name, plugin)),
-            Ok(None) => {}
-            Err(reason) => tracing::error!(plugin = name, reason, "the plugin before it cannot be loaded"),
-        }
-        self.held().plugins.remove(&name);
-        self.rebuild();
-        tracing::info!(plugin = name, "plugin unloaded");
-    }
-
-    /// Puts a version in service.
-    fn publish(&self, name: &str, plugin: Arc<Loaded>) -> PluginFacts {
-        let facts = {
-            let mut held = self.held();
-            let facts = plugin.facts(!held.disabled.contains(name));
-            held.plugins.insert(name.to_owned(), plugin);
-            facts
-        };
-        self.rebuild();
-        tracing::info!(plugin = name, "plugin.version" = %facts.version, digest = %facts.digest, "plugin loaded");
-        facts
     }
 
     fn rebuild(&self) {
         let held = self.held();
         let config = self.config.load();
-        let loaded = held.plugins.values().map(|plugin| {
-            let settings = &plugin.config;
-            (settings.order, settings.name.as_str(), Arc::clone(plugin) as Arc<dyn Plugin>)
-        });
+        let seat = |name: &String, place: Place| {
+            let settings = match (&place.primary, &place.trial) {
+                (Some(primary), _) => primary.config.clone(),
+                (None, Some(trial)) => trial.candidate.config.clone(),
+                (None, None) => settings_of_its_own(&config, name),
+            };
+            let recorder = self.named(name).recorder;
+            Seat { config: settings, primary: place.primary, trial: place.trial, recorder }
+        };
+        let loaded = held.plugins.iter().map(|(name, place)| seat(name, place.clone()));
         let missing = config.plugins.iter().filter(|settings| !held.plugins.contains_key(&settings.name));
-        let missing = missing.map(|settings| {
-            let plugin: Arc<dyn Plugin> = Arc::new(Missing::new(settings));
-            (settings.order, settings.name.as_str(), plugin)
-        });
-        let mut plugins: Vec<_> =
-            loaded.chain(missing).filter(|(_, name, _)| !held.disabled.contains(*name)).collect();
-        plugins.sort_by_key(|(order, name, _)| (*order, *name));
-        self.chain.store(Arc::new(Chain::new(plugins.into_iter().map(|(.., plugin)| plugin).collect())));
+        let missing = missing.map(|settings| seat(&settings.name, Place::default()));
+        let mut seats: Vec<Seat> =
+            loaded.chain(missing).filter(|seat| !held.disabled.contains(&seat.config.name)).collect();
+        seats.sort_by(|a, b| (a.config.order, &a.config.name).cmp(&(b.config.order, &b.config.name)));
+        let plugins = seats.into_iter().map(|seat| Arc::new(seat) as Arc<dyn Plugin>).collect();
+        self.chain.store(Arc::new(Chain::new(plugins)));
     }
 
     /// Follows the plugin directory from now on; `seen` is what was loaded from it.
@@ -296,62 +337,80 @@ impl PluginHost {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What all versions of a plugin share.
+    fn named(&self, name: &str) -> Named {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.entry(name.to_owned()).or_default().clone()
+    }
+
     /// Where `load` puts components so that they are there after a restart.
     fn directory(&self) -> Result<PathBuf, RegistryError> {
         let directory = self.config.load().directory.clone();
         directory.ok_or_else(|| RegistryError::File("there is no plugin directory".to_owned()))
     }
+
+    /// Plugins that want a tick, and how often.
+    pub(crate) fn ticks(&self) -> Vec<(String, std::time::Duration)> {
+        let held = self.held();
+        let wants = |loaded: &&Arc<Loaded>| loaded.has(Hook::Tick);
+        let of = |(name, place): (&String, &Place)| {
+            place.primary.as_ref().filter(wants).map(|loaded| (name.clone(), loaded.config.tick))
+        };
+        held.plugins.iter().filter(|(name, _)| !held.disabled.contains(*name)).filter_map(of).collect()
+    }
+
+    /// One plugin's tick.
+    pub(crate) async fn tick(&self, name: &str) {
+        let chain = self.chain.load_full();
+        let Some(plugin) = chain.of(Hook::Tick).find(|plugin| plugin.name() == name).cloned() else { return };
+        let session = SessionFacts::internal(maitred_mail::Timestamp(0));
+        let called = plugin.call(&session, HookCall::Tick).await;
+        if let Err(fault) = called.answer {
+            tracing::warn!(plugin = name, plugin.version = &*called.version, %fault, "tick failed");
+        }
+    }
+
+    /// Numbers that plugins count themselves, and how often each used what it was granted, as Prometheus text.
+    pub fn metrics(&self) -> String {
+        use std::fmt::Write as _;
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut out = String::new();
+        // Writing to a String does not fail.
+        for (name, named) in &names {
+            for (capability, count) in named.metrics.audit().filter(|(_, count)| *count > 0) {
+                let capability = capability.name();
+                let _ = writeln!(
+                    out,
+                    "maitred_plugin_capability_total{{plugin=\"{name}\",capability=\"{capability}\"}} {count}"
+                );
+            }
+            for (series, labels, number) in named.metrics.list() {
+                let (kind, value) = match number {
+                    crate::metrics::Number::Counter(count) => ("counter", count.to_string()),
+                    crate::metrics::Number::Gauge(value) => ("gauge", value.to_string()),
+                };
+                let _ = writeln!(
+                    out,
+                    "maitred_plugin_own_{kind}{{plugin=\"{name}\",name=\"{series}\"{labels}}} {value}"
+                );
+            }
+        }
+        out
+    }
 }
 
-#[async_trait]
-impl Registry for PluginHost {
-    fn chain(&self) -> Arc<Chain> {
-        self.chain.load_full()
-    }
-
-    fn list(&self) -> Vec<PluginFacts> {
-        let held = self.held();
-        let mut facts: Vec<PluginFacts> =
-            held.plugins.iter().map(|(name, plugin)| plugin.facts(!held.disabled.contains(name))).collect();
-        facts.sort_by_key(|facts| facts.order);
-        facts
-    }
-
-    async fn load(&self, name: Option<String>, file: &Path) -> Result<PluginFacts, RegistryError> {
-        let _changing = self.changing.lock().await;
-        let name = match name {
-            Some(name) => checked(name)?,
-            None => name_of(file)?,
-        };
-        let place = self.directory()?.join(format!("{name}.wasm"));
-        let component = read(file).await?;
-        let settings = settings(&self.config.load(), &name);
-        let refused = |reason| RegistryError::Refused { name: name.clone(), reason };
-        let loaded = self.loader.load(&component, &settings, Origin::Directory).await.map_err(refused)?;
-        // In the directory first: what is in service is there after a restart. The watch finds it loaded already.
-        write_private(&place, &component).map_err(|error| unreadable(&place, &error))?;
-        Ok(self.publish(&name, Arc::new(loaded)))
-    }
-
-    async fn enable(&self, name: &str, is_enabled: bool) -> Result<PluginFacts, RegistryError> {
-        let _changing = self.changing.lock().await;
-        let (plugin, mut disabled) = {
-            let held = self.held();
-            (held.plugins.get(name).cloned(), held.disabled.clone())
-        };
-        let plugin = plugin.ok_or_else(|| RegistryError::Unknown(name.to_owned()))?;
-        if is_enabled {
-            disabled.remove(name);
-        } else {
-            disabled.insert(name.to_owned());
+/// Obeyed, or tried out, as its configuration says. One that runs goes on with what it has counted.
+fn seated(loaded: Arc<Loaded>, before: &Plugins) -> Place {
+    let was = before.get(&loaded.config.name);
+    let previous = was.and_then(|place| place.before.clone());
+    match loaded.config.trial.clone() {
+        None => Place { primary: Some(loaded), trial: None, before: previous },
+        Some(trial) => {
+            let running = was.and_then(|place| place.trial.clone());
+            let running = running.filter(|of| Arc::ptr_eq(&of.candidate, &loaded) && of.trial == trial);
+            let trial = running.unwrap_or_else(|| Arc::new(OnTrial::new(loaded, trial)));
+            Place { primary: None, trial: Some(trial), before: previous }
         }
-        let path = self.config.load().state.join(DISABLED_FILE);
-        let text = serde_json::to_vec(&disabled).map_err(|error| RegistryError::File(error.to_string()))?;
-        write_private(&path, &text).map_err(|error| unreadable(&path, &error))?;
-        self.held().disabled = disabled;
-        self.rebuild();
-        tracing::info!(plugin = name, is_enabled, "plugin switched");
-        Ok(plugin.facts(is_enabled))
     }
 }
 

@@ -5,18 +5,35 @@
 //! Nothing is linked that was not granted: an import beyond the contract is refused at load.
 
 mod answer;
+mod ask;
+mod bench;
 mod bindings;
+mod breaker;
 mod cache;
 mod capability;
 mod config;
 mod engine;
+mod grants;
+mod hooks;
 mod host;
 mod load;
 mod loaded;
-mod missing;
+mod metrics;
+mod outside;
 mod parts;
+mod record;
+mod seat;
 mod state;
+mod stats;
+mod step;
+mod tick;
+mod trial;
+mod versions;
 mod watch;
 
+pub use bench::fixture::reversed;
+pub use bench::{Bench, Inspection, Replay, Replayed};
 pub use config::{Bundled, CallLimits, Config, PluginConfig};
+pub use grants::Grants;
 pub use host::{Error, PluginHost};
+pub use outside::Nowhere;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use maitred_policy::Hook;
+use maitred_policy::{Hook, Outside};
 use wasmtime::component::{Component, Instance, InstancePre, Lift, Linker, WasmList};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
@@ -13,87 +13,42 @@ use crate::bindings::v0_1;
 use crate::bindings::v0_1::exports::maitred::plugin as exports;
 use crate::cache::Cache;
 use crate::config::PluginConfig;
-use crate::engine::{MEMORY_MAX, Machine};
+use crate::engine::{MEMORY_MAX, Machine, Pace};
+use crate::grants::{Grants, needed};
+use crate::hooks::Hooks;
 use crate::loaded::{Guest, Loaded, Origin};
-use crate::state::State;
+use crate::metrics::Metrics;
+use crate::outside::Nowhere;
+use crate::state::{Identity, Means, Seed, State};
 
 /// A component larger than this is not looked at.
 pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
 /// What a guest hands over in one crossing.
 const CROSSING_OCTETS_MAX: usize = 64 << 20;
+/// Instructions of a replayed call, or of its `init`: some seconds' worth.
+const FUEL_MAX: u64 = 10_000_000_000;
 /// `init` may take so long.
 const INIT_TIME: Duration = Duration::from_secs(5);
-
-/// The hooks of a component; an absent one costs nothing.
-#[derive(Clone)]
-pub(crate) struct Hooks {
-    pub(crate) connect: Option<exports::connect_hook::GuestIndices>,
-    pub(crate) helo: Option<exports::helo_hook::GuestIndices>,
-    pub(crate) auth: Option<exports::auth_hook::GuestIndices>,
-    pub(crate) mail: Option<exports::mail_hook::GuestIndices>,
-    pub(crate) rcpt: Option<exports::rcpt_hook::GuestIndices>,
-    pub(crate) headers: Option<exports::headers_hook::GuestIndices>,
-    pub(crate) message: Option<exports::message_hook::GuestIndices>,
-    pub(crate) disconnect: Option<exports::disconnect_hook::GuestIndices>,
-}
-
-impl Hooks {
-    fn of(pre: &InstancePre<State>) -> Self {
-        Self {
-            connect: exports::connect_hook::GuestIndices::new(pre).ok(),
-            helo: exports::helo_hook::GuestIndices::new(pre).ok(),
-            auth: exports::auth_hook::GuestIndices::new(pre).ok(),
-            mail: exports::mail_hook::GuestIndices::new(pre).ok(),
-            rcpt: exports::rcpt_hook::GuestIndices::new(pre).ok(),
-            headers: exports::headers_hook::GuestIndices::new(pre).ok(),
-            message: exports::message_hook::GuestIndices::new(pre).ok(),
-            disconnect: exports::disconnect_hook::GuestIndices::new(pre).ok(),
-        }
-    }
-
-    /// Whether there is this one.
-    pub(crate) fn has(&self, hook: Hook) -> bool {
-        match hook {
-            Hook::Connect => self.connect.is_some(),
-            Hook::Helo => self.helo.is_some(),
-            Hook::Auth => self.auth.is_some(),
-            Hook::Mail => self.mail.is_some(),
-            Hook::Rcpt => self.rcpt.is_some(),
-            Hook::Headers => self.headers.is_some(),
-            Hook::Message => self.message.is_some(),
-            Hook::Disconnect => self.disconnect.is_some(),
-        }
-    }
-
-    /// Which there are.
-    pub(crate) fn list(&self) -> Vec<Hook> {
-        const ALL: [Hook; 8] = [
-            Hook::Connect,
-            Hook::Helo,
-            Hook::Auth,
-            Hook::Mail,
-            Hook::Rcpt,
-            Hook::Headers,
-            Hook::Message,
-            Hook::Disconnect,
-        ];
-        ALL.into_iter().filter(|hook| self.has(*hook)).collect()
-    }
-}
 
 /// What makes plugins out of components.
 pub(crate) struct Loader {
     pub(crate) machine: Arc<Machine>,
     linker: Linker<State>,
-    cache: Cache,
+    cache: Option<Cache>,
+    outside: Arc<dyn Outside>,
 }
 
 impl Loader {
-    pub(crate) fn new(machine: Arc<Machine>, cache: Cache) -> wasmtime::Result<Self> {
+    /// Without a cache everything is compiled each time.
+    pub(crate) fn new(
+        machine: Arc<Machine>,
+        cache: Option<Cache>,
+        outside: Arc<dyn Outside>,
+    ) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(&machine.engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        v0_1::Host_::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
-        Ok(Self { machine, linker, cache })
+        v0_1::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
+        Ok(Self { machine, linker, cache, outside })
     }
 
     /// Verifies, compiles, initialises and freezes. Takes long: not on the way of mail.
@@ -105,6 +60,7 @@ impl Loader {
         octets: &[u8],
         config: &PluginConfig,
         origin: Origin,
+        metrics: &Arc<Metrics>,
     ) -> Result<Loaded, String> {
         if octets.len() as u64 > COMPONENT_OCTETS_MAX {
             return Err(format!("{} octets, more than {COMPONENT_OCTETS_MAX}", octets.len()));
@@ -112,34 +68,40 @@ impl Loader {
         if config.limits.memory > MEMORY_MAX {
             return Err(format!("limits.memory is above {MEMORY_MAX} octets"));
         }
-        if let Some(grant) = config.grants.first() {
-            return Err(format!("there is no capability {grant:?} in this version"));
-        }
-        let json: Arc<str> = config.config.to_string().into();
         let digest = digest(octets);
+        let identity = Arc::new(Identity {
+            name: config.name.as_str().into(),
+            json: config.config.to_string().into(),
+            limits: config.limits,
+            grants: config.grants.clone(),
+            metrics: Arc::clone(metrics),
+        });
         let artefact = blake3::Hasher::new()
             .update(digest.as_bytes())
-            .update(json.as_bytes())
+            .update(identity.json.as_bytes())
             .update(&config.limits.memory.to_le_bytes())
             .finalize()
             .to_hex();
-        let component = match self.cache.load(&self.machine.engine, &artefact) {
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.machine.engine, &artefact));
+        let component = match cached {
             Some(component) => component,
             None => {
-                let frozen = self.freeze(octets, config, &json).await?;
+                let frozen = self.freeze(octets, &identity).await?;
                 let component = self.compile(frozen).await?;
-                self.cache.keep(&artefact, &component);
+                if let Some(cache) = &self.cache {
+                    cache.keep(&artefact, &component);
+                }
                 component
             }
         };
-        // Looked at again: what an earlier version of the server let pass may lie in the cache.
-        check_imports(&self.machine.engine, &component)?;
+        // Looked at again: what another configuration or version of the server let pass may lie in the cache.
+        check_imports(&self.machine.engine, &component, &config.grants)?;
         let pre = self.link(&component)?;
         let hooks = Hooks::of(&pre);
         if hooks.list().is_empty() {
             return Err("it exports no hook of maitred:plugin@0.1.0".to_owned());
         }
-        let mut store = self.store(config, &json);
+        let mut store = self.store(&identity)?;
         let _running = self.machine.running();
         let describing = async {
             let (guest, _) = self.begin(&mut store, &pre).await?;
@@ -147,20 +109,57 @@ impl Loader {
         };
         let described = in_time(describing).await.map_err(|said| format!("describe: {said}"))?;
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
-        let guest = Guest { pre, hooks, json, version, digest };
-        Ok(Loaded::new(Arc::clone(&self.machine), guest, config.clone(), origin))
+        let guest = Guest { pre, hooks, version, digest };
+        let outside = Arc::clone(&self.outside);
+        Ok(Loaded::new(Arc::clone(&self.machine), guest, (identity, outside), config.clone(), origin))
+    }
+
+    /// What a component is, without granting it anything: its words about itself only if it imports nothing that needs a grant.
+    ///
+    /// # Errors
+    /// It is no component.
+    pub(crate) async fn look_at(&self, octets: &[u8]) -> Result<Seen, String> {
+        let component = self.compile(octets.to_vec()).await?;
+        let kind = component.component_type();
+        let imports: Vec<String> =
+            kind.imports(&self.machine.engine).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<String> =
+            kind.exports(&self.machine.engine).map(|(name, _)| name.to_owned()).collect();
+        let has = |hook: &Hook| {
+            let wanted = format!("maitred:plugin/{}-hook@", hook.name());
+            exports.iter().any(|export| export.starts_with(&wanted))
+        };
+        let hooks = Hook::ALL.into_iter().filter(has).collect();
+        let identity = Arc::new(Identity {
+            name: "inspected".into(),
+            json: "{}".into(),
+            limits: crate::config::CallLimits::default(),
+            grants: Grants::default(),
+            metrics: Arc::default(),
+        });
+        let mut described = None;
+        if let Ok(pre) = self.link(&component) {
+            let mut store = self.store(&identity)?;
+            let _running = self.machine.running();
+            let describing = async {
+                let (guest, _) = self.begin(&mut store, &pre).await?;
+                guest.call_describe(&mut store).await.map_err(|error| first_line(&error))
+            };
+            described = in_time(describing).await.ok();
+        }
+        Ok(Seen { imports, hooks, described })
     }
 
     /// Runs `init` once and puts the memory it left into the component: every instance begins there.
-    async fn freeze(&self, octets: &[u8], config: &PluginConfig, json: &Arc<str>) -> Result<Vec<u8>, String> {
+    async fn freeze(&self, octets: &[u8], identity: &Arc<Identity>) -> Result<Vec<u8>, String> {
         let wizer = Wizer::new();
         let (context, instrumented) = wizer
             .instrument_component(octets)
             .map_err(|error| format!("not a component that can be read: {}", first_line(&error)))?;
         let component = self.compile(instrumented).await?;
-        check_imports(&self.machine.engine, &component)?;
+        check_imports(&self.machine.engine, &component, &identity.grants)?;
         let pre = self.link(&component)?;
-        let mut store = self.store(config, json);
+        let mut store = self.store(identity)?;
         let _running = self.machine.running();
         let initialising = async {
             let (guest, instance) = self.begin(&mut store, &pre).await?;
@@ -206,12 +205,27 @@ impl Loader {
         self.linker.instantiate_pre(component).map_err(|error| first_line(&error))
     }
 
-    fn store(&self, config: &PluginConfig, json: &Arc<str>) -> Store<State> {
-        let state = State::new(&config.limits, Arc::clone(json), config.name.as_str().into(), now_ms());
-        let mut store = Store::new(&self.machine.engine, state);
-        bound(&mut store, INIT_TIME);
-        store
+    /// While it sets up, nothing outside is there, and chance is the same each time: what is frozen is made of the component and its
+    /// configuration alone.
+    fn store(&self, identity: &Arc<Identity>) -> Result<Store<State>, String> {
+        let means = Means {
+            outside: Arc::new(Nowhere),
+            now_ms: now_ms(),
+            seed: Seed::Fixed(0),
+            transcript: None,
+            is_void: false,
+        };
+        let mut store = Store::new(&self.machine.engine, State::new(identity, means));
+        bound(&self.machine, &mut store, INIT_TIME).map_err(|error| first_line(&error))?;
+        Ok(store)
     }
+}
+
+/// What a component says by itself.
+pub(crate) struct Seen {
+    pub(crate) imports: Vec<String>,
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) described: Option<exports::lifecycle::Descriptor>,
 }
 
 /// BLAKE3 of a component, hexadecimal.
@@ -226,20 +240,26 @@ async fn in_time<T>(called: impl Future<Output = Result<T, String>>) -> Result<T
 }
 
 /// Limits memory, and time from now on.
-pub(crate) fn bound(store: &mut Store<State>, time: Duration) {
+pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration) -> wasmtime::Result<()> {
     store.limiter(|state| &mut state.memory);
     // A guest's strings may all lie in the same octets: what is copied of them is counted, for each crossing.
     store.set_hostcall_fuel(CROSSING_OCTETS_MAX);
+    if machine.pace == Pace::Fuel {
+        return store.set_fuel(FUEL_MAX);
+    }
     store.set_epoch_deadline(1);
     let began = std::time::Instant::now();
     let mut is_first = true;
-    store.epoch_deadline_callback(move |_| {
-        if began.elapsed() >= time {
+    store.epoch_deadline_callback(move |mut running| {
+        // Waiting for the world outside is bounded by the whole call's time, not counted as computing.
+        let waited = running.data_mut().spent.waited;
+        if began.elapsed().saturating_sub(waited) >= time {
             return Ok(UpdateDeadline::Interrupt);
         }
         // Nearly all calls are over before the second tick: let them, and only then let others have a turn.
         Ok(if std::mem::take(&mut is_first) { UpdateDeadline::Continue(1) } else { UpdateDeadline::Yield(1) })
     });
+    Ok(())
 }
 
 /// Unix time in milliseconds.
@@ -248,25 +268,22 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Only the contract, and what language runtimes link of WASI; the rest would need a grant.
-fn check_imports(engine: &wasmtime::Engine, component: &Component) -> Result<(), String> {
-    match component.component_type().imports(engine).find(|(name, _)| !is_free(name)) {
-        Some((name, _)) => Err(format!("it imports {name}, which was not granted")),
-        None => Ok(()),
+/// Only the contract as far as it was granted, and what language runtimes link of WASI.
+fn check_imports(engine: &wasmtime::Engine, component: &Component, grants: &Grants) -> Result<(), String> {
+    for (import, _) in component.component_type().imports(engine) {
+        match needed(import) {
+            Ok(None) => {}
+            Ok(Some(capability)) if grants.has(capability) => {}
+            Ok(Some(capability)) => {
+                return Err(format!(
+                    "it imports {import}, which was not granted: grants = [{:?}]",
+                    capability.name()
+                ));
+            }
+            Err(()) => return Err(format!("it imports {import}, which nothing grants")),
+        }
     }
-}
-
-/// Whether an import needs no grant.
-fn is_free(import: &str) -> bool {
-    const OURS: [&str; 7] = ["types", "decisions", "host-session", "host-message", "log", "config", "clock"];
-    // Standard streams that go nowhere, an empty environment, clocks and random octets.
-    const WASI: [&str; 4] = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"];
-    let unversioned = import.split('@').next().unwrap_or_default();
-    match unversioned.split_once('/') {
-        Some(("maitred:plugin", interface)) => OURS.contains(&interface),
-        Some((package, _)) => WASI.contains(&package),
-        None => false,
-    }
+    Ok(())
 }
 
 /// The first line of an error and of its cause.
@@ -330,32 +347,5 @@ impl ComponentInstanceState for Frozen {
     fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> impl Future<Output = u64> + Send {
         let call = self.call::<f64>(instance, func);
         async { call.await.unwrap_or_default().to_bits() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_free;
-
-    #[test]
-    fn what_reaches_outside_needs_a_grant() {
-        for import in [
-            "wasi:sockets/tcp@0.2.6",
-            "wasi:sockets/ip-name-lookup@0.2.6",
-            "wasi:filesystem/preopens@0.2.6",
-            "wasi:http/outgoing-handler@0.2.6",
-            "wasi:clocksx/a@0.2.6",
-            "maitred:plugin/store@0.1.0",
-            "maitred:plugin/dns@0.1.0",
-            "maitred:plugin/c0nfig@0.1.0",
-            "own:package/thing",
-            "thing",
-        ] {
-            assert!(!is_free(import), "{import}");
-        }
-        for import in ["maitred:plugin/host-message@0.1.0", "wasi:cli/stderr@0.2.9", "wasi:io/streams@0.2.12"]
-        {
-            assert!(is_free(import), "{import}");
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! Several plugins, one answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maitred_mail::{Class, EnhancedStatus};
 
+use crate::answer::{Answer, DeliveryDecision, LoginDecision, Resolution, RouteDecision};
 use crate::decision::{Decision, Edit, Refusal, Verdict};
 use crate::facts::{Hook, HookCall, SessionFacts};
-use crate::registry::{Fault, OnError, Plugin};
+use crate::registry::{Called, Fault, OnError, Plugin};
 
 /// The plugins of one generation, in order. Immutable: a swap makes a new one, whoever holds this one keeps it.
 #[derive(Default)]
@@ -20,14 +22,20 @@ pub type Chains = Arc<dyn Fn() -> Arc<Chain> + Send + Sync>;
 /// One plugin's part in an outcome, for logs and traces.
 #[derive(Debug, Clone)]
 pub struct Said {
+    /// At which hook.
+    pub hook: Hook,
     /// Its name.
     pub plugin: String,
-    /// Its version.
-    pub version: String,
+    /// Its version, as `1.0.0@0123abcd`.
+    pub version: Arc<str>,
     /// Its verdict's name, or `fault`.
     pub verdict: &'static str,
+    /// Why, in the plugin's words.
+    pub reason: Option<String>,
     /// The fault, when there was one.
     pub fault: Option<Fault>,
+    /// What the call took.
+    pub elapsed: Duration,
 }
 
 /// What the chain as a whole answered.
@@ -55,13 +63,31 @@ impl Chain {
     /// Asks one plugin after the other, until one has an opinion. Edits of all that were asked are kept. All see the same
     /// facts: who applies edits between them asks each by itself, with [`Chain::of`] and [`Outcome::take`].
     pub async fn ask(&self, session: &SessionFacts, call: HookCall<'_>) -> Outcome {
-        let mut outcome = Outcome { verdict: Verdict::Next, edits: Vec::new(), said: Vec::new() };
+        let mut outcome = Outcome::silent();
         for plugin in self.of(call.hook()) {
-            if outcome.take(plugin.as_ref(), plugin.call(session, call).await) {
+            if outcome.take(plugin.as_ref(), call.hook(), plugin.call(session, call).await) {
                 break;
             }
         }
         outcome
+    }
+
+    /// The first answer that is an opinion, for the hooks that are no filters; with who said what.
+    pub async fn first(&self, session: &SessionFacts, call: HookCall<'_>) -> (Option<Answer>, Vec<Said>) {
+        let mut said = Vec::new();
+        for plugin in self.of(call.hook()) {
+            let hook = call.hook();
+            let Called { version, elapsed, answer } = plugin.call(session, call).await;
+            let (answer, fault) = match answer {
+                Ok(answer) => (answer, None),
+                Err(fault) => (failed(hook, plugin.on_error(hook)), Some(fault)),
+            };
+            note(&mut said, plugin.as_ref(), hook, (version, elapsed), &answer, fault);
+            if !answer.is_next() {
+                return (Some(answer), said);
+            }
+        }
+        (None, said)
     }
 
     /// The plugins that have this hook, in order: for a caller that changes the message between them.
@@ -77,35 +103,81 @@ impl Outcome {
     }
 
     /// Adds one plugin's answer; true when the stage is decided.
-    pub fn take(&mut self, plugin: &dyn Plugin, answer: Result<Decision, Fault>) -> bool {
-        let (decision, fault) = match answer {
-            Ok(decision) => (decision, None),
-            Err(fault) => (Decision { verdict: failed(plugin.on_error()), edits: Vec::new() }, Some(fault)),
+    pub fn take(&mut self, plugin: &dyn Plugin, hook: Hook, called: Called) -> bool {
+        let Called { version, elapsed, answer } = called;
+        let (answer, fault) = match answer {
+            Ok(answer) => (answer, None),
+            Err(fault) => (failed(hook, plugin.on_error(hook)), Some(fault)),
         };
-        if fault.is_some() || decision.verdict != Verdict::Next || !decision.edits.is_empty() {
-            self.said.push(Said {
-                plugin: plugin.name().to_owned(),
-                version: plugin.version().to_owned(),
-                verdict: if fault.is_some() { "fault" } else { decision.verdict.name() },
-                fault,
-            });
+        note(&mut self.said, plugin, hook, (version, elapsed), &answer, fault);
+        if let Answer::Filter(decision) = answer {
+            self.edits.extend(decision.edits);
+            self.verdict = decision.verdict;
         }
-        self.edits.extend(decision.edits);
-        self.verdict = decision.verdict;
         self.verdict != Verdict::Next
     }
 }
 
-/// What a fault means under this setting.
-fn failed(on_error: OnError) -> Verdict {
+fn note(
+    said: &mut Vec<Said>,
+    plugin: &dyn Plugin,
+    hook: Hook,
+    (version, elapsed): (Arc<str>, Duration),
+    answer: &Answer,
+    fault: Option<Fault>,
+) {
+    if fault.is_some() || !answer.is_nothing() {
+        said.push(Said {
+            hook,
+            plugin: plugin.name().to_owned(),
+            version,
+            verdict: if fault.is_some() { "fault" } else { answer.name() },
+            reason: answer.reason().map(str::to_owned),
+            fault,
+            elapsed,
+        });
+    }
+}
+
+/// What a fault means at this hook under this setting.
+fn failed(hook: Hook, on_error: OnError) -> Answer {
     let refusal = |class| Refusal {
         status: EnhancedStatus::new(class, 7, 1),
         text: "A policy check could not be completed".to_owned(),
     };
-    match on_error {
-        OnError::Next => Verdict::Next,
-        OnError::Tempfail => Verdict::Tempfail(refusal(Class::Persistent)),
-        OnError::Reject => Verdict::Reject(refusal(Class::Permanent)),
-        OnError::Quarantine => Verdict::Quarantine("a policy check could not be completed".to_owned()),
+    let (later, never) = (refusal(Class::Persistent), refusal(Class::Permanent));
+    let is_next = on_error == OnError::Next;
+    let is_final = on_error == OnError::Reject;
+    match hook {
+        Hook::Resolve if is_next => Answer::Resolution(Resolution::Next),
+        Hook::Resolve if is_final => Answer::Resolution(Resolution::Reject(never)),
+        Hook::Resolve => Answer::Resolution(Resolution::Tempfail(later)),
+        Hook::Route if is_next => Answer::Route(RouteDecision::Next),
+        Hook::Route if is_final => Answer::Route(RouteDecision::Bounce(never)),
+        Hook::Route => Answer::Route(RouteDecision::Defer(later)),
+        Hook::Deliver if is_next => Answer::Delivery(DeliveryDecision::Next),
+        Hook::Deliver if is_final => Answer::Delivery(DeliveryDecision::Reject(never)),
+        Hook::Deliver => Answer::Delivery(DeliveryDecision::Tempfail(later)),
+        Hook::Login if is_next => Answer::Login(LoginDecision::Next),
+        Hook::Login => Answer::Login(LoginDecision::Deny(never.text)),
+        Hook::Outcome | Hook::Mailbox | Hook::Tick => Answer::Told,
+        Hook::Connect
+        | Hook::Helo
+        | Hook::Auth
+        | Hook::Mail
+        | Hook::Rcpt
+        | Hook::Headers
+        | Hook::Message
+        | Hook::Disconnect => Answer::Filter(Decision {
+            verdict: match on_error {
+                OnError::Next => Verdict::Next,
+                OnError::Tempfail => Verdict::Tempfail(later),
+                OnError::Reject => Verdict::Reject(never),
+                OnError::Quarantine => {
+                    Verdict::Quarantine("a policy check could not be completed".to_owned())
+                }
+            },
+            edits: Vec::new(),
+        }),
     }
 }

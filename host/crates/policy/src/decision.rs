@@ -127,6 +127,34 @@ pub enum Edit {
     Delay(u32),
 }
 
+impl Edit {
+    /// On one line, the same for the same edit.
+    pub fn summary(&self) -> String {
+        let text = |octets: &Bytes| String::from_utf8_lossy(octets).replace("\r\n", "");
+        match self {
+            Self::AddHeader { name, value, position } => {
+                format!("add {name}: {} at {position:?}", text(value))
+            }
+            Self::ChangeHeader { name, nth, value } => format!("change {name}[{nth}]: {}", text(value)),
+            Self::RemoveHeader { name, nth } => format!("remove {name}[{nth}]"),
+            Self::RemoveAllHeaders(name) => format!("remove all {name}"),
+            Self::ReplaceBody(body) => format!("body of {} octets", body.len()),
+            Self::SetSender(path) => format!("sender {path}"),
+            Self::AddRecipient(to) => format!("add {}", to.address),
+            Self::RemoveRecipient(address) => format!("remove {address}"),
+            Self::ChangeRecipient { old, new } => {
+                let new: Vec<String> = new.iter().map(|to| to.address.to_string()).collect();
+                format!("{old} becomes {}", new.join(", "))
+            }
+            Self::Symbol { name, score, detail } => format!("symbol {name} {score} {detail}"),
+            Self::Tag(name, value) => format!("tag {name}={value}"),
+            Self::Place { mailbox, flags } => format!("place {mailbox:?} ({})", flags.join(" ")),
+            Self::AddFlag(flag) => format!("flag {flag}"),
+            Self::Delay(milliseconds) => format!("delay {milliseconds} ms"),
+        }
+    }
+}
+
 /// What one plugin answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {

@@ -3,14 +3,27 @@
 //! No Wasm in here: `plugin-host` implements [`Plugin`], `flow` asks through [`Chain`], tests use fakes.
 #![deny(clippy::indexing_slicing)]
 
+pub mod answer;
 pub mod chain;
 pub mod decision;
 pub mod facts;
+pub mod outside;
 pub mod registry;
 pub mod table;
 
-pub use chain::{Chain, Chains, Outcome};
+pub use answer::{
+    Answer, Delivery, DeliveryDecision, Hop, HopHost, HopTls, LoginDecision, Placement, Resolution,
+    RouteDecision,
+};
+pub use chain::{Chain, Chains, Outcome, Said};
 pub use decision::{Decision, Edit, HeaderPosition, Refusal, Verdict};
-pub use facts::{Direction, Hook, HookCall, LoginFacts, MessageFacts, Peer, SessionFacts, TlsFacts};
-pub use registry::{Fault, OnError, Plugin, PluginFacts, Registry, RegistryError};
+pub use facts::{
+    Direction, Door, Entrance, Hook, HookCall, LoginFacts, MailboxChange, MailboxFacts, MessageFacts,
+    OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
+};
+pub use outside::{Ask, Asker, Capability, Outside, Reply};
+pub use registry::{
+    Budget, Called, Difference, Fault, HookStats, OnError, Plugin, PluginFacts, Registry, RegistryError,
+    Share, Trial, TrialFacts, VersionFacts,
+};
 pub use table::{Change, Space, Table, TableAnswer, TableError, TableOp};

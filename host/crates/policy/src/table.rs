@@ -1,7 +1,7 @@
 //! A plugin's table: small values under keys, with a time to live and atomic changes.
 //!
 //! What an operation does is pure and in one place, [`step`]: the store keeps tables on disk with it, [`MemoryTable`] in
-//! memory, and a shadow's scratch layer ([`Overlay`]) over another table. An operation and its answer are values, so that
+//! memory, and a shadow its scratch layer. An operation and its answer are values, so that
 //! they can be recorded and played back.
 
 use std::collections::BTreeMap;
@@ -314,56 +314,6 @@ impl Table for MemoryTable {
                 answer
             }
         })
-    }
-}
-
-/// Reads through to another table and keeps every change to itself: what a shadow does is void.
-pub struct Overlay {
-    under: Arc<dyn Table>,
-    over: MemoryTable,
-    touched: Mutex<std::collections::BTreeSet<String>>,
-}
-
-impl Overlay {
-    /// Over this table.
-    pub fn new(under: Arc<dyn Table>) -> Self {
-        Self { under, over: MemoryTable::default(), touched: Mutex::default() }
-    }
-
-    fn is_touched(&self, key: &str) -> bool {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-    }
-}
-
-impl Table for Overlay {
-    fn apply(&self, space: &Space, op: &TableOp, now: Timestamp) -> Result<TableAnswer, TableError> {
-        match op {
-            TableOp::Get(key) if self.is_touched(key) => self.over.apply(space, op, now),
-            TableOp::GetMany(keys) => {
-                let mut values = Vec::with_capacity(keys.len());
-                for key in keys.iter().take(KEYS_MAX) {
-                    match self.apply(space, &TableOp::Get(key.clone()), now)? {
-                        TableAnswer::Value(value) => values.push(value),
-                        _ => values.push(None),
-                    }
-                }
-                Ok(TableAnswer::Values(values))
-            }
-            // A scan sees what lies under it: scratch keys are few and short-lived.
-            TableOp::Get(_) | TableOp::Scan { .. } => self.under.apply(space, op, now),
-            TableOp::Change(key, _) => {
-                if !self.is_touched(key) {
-                    let seen = self.under.apply(space, &TableOp::Get(key.clone()), now)?;
-                    if let TableAnswer::Value(Some(value)) = seen {
-                        let seed = Change::Set { value, ttl: None };
-                        self.over.apply(space, &TableOp::Change(key.clone(), seed), now)?;
-                    }
-                    let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-                    touched.insert(key.clone());
-                }
-                self.over.apply(space, op, now)
-            }
-        }
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use maitred_mail::{Class, EnhancedStatus, Timestamp};
 use maitred_policy::{
-    Chain, Decision, Direction, Edit, Fault, Hook, HookCall, OnError, Outcome, Peer, Plugin, Refusal,
-    SessionFacts, Verdict,
+    Answer, Called, Chain, Decision, Direction, Edit, Fault, Hook, HookCall, OnError, Outcome, Peer, Plugin,
+    Refusal, SessionFacts, Verdict,
 };
 
 /// Answers what it was told to, at one hook.
@@ -30,22 +30,19 @@ impl Plugin for Fake {
         self.name
     }
 
-    fn version(&self) -> &str {
-        "1.0.0@00000000"
-    }
-
     fn has(&self, hook: Hook) -> bool {
         hook == self.hook
     }
 
-    fn on_error(&self) -> OnError {
+    fn on_error(&self, _: Hook) -> OnError {
         self.on_error
     }
 
-    async fn call(&self, _: &SessionFacts, _: HookCall<'_>) -> Result<Decision, Fault> {
+    async fn call(&self, _: &SessionFacts, _: HookCall<'_>) -> Called {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.order.lock().unwrap_or_else(PoisonError::into_inner).push(self.name);
-        self.answer.clone()
+        let answer = self.answer.clone().map(Answer::Filter);
+        Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer }
     }
 }
 
@@ -86,6 +83,7 @@ fn ask(fakes: Vec<Fake>) -> (Option<Outcome>, Vec<usize>) {
         tls: None,
         login: None,
         may_relay: false,
+        transaction: None,
         started: Timestamp(0),
         notes: Arc::default(),
     };

@@ -52,7 +52,9 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["regex"], &["rules"]),
     (&["wit-bindgen-c", "wit-bindgen-core", "wit-component", "wit-parser"], &["scaffold"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
-    (&["axum", "hyper", "hyper-util", "http-body-util"], &["admin"]),
+    (&["axum"], &["admin"]),
+    // Pages for people; and requests of plugins.
+    (&["hyper", "hyper-util", "http-body-util"], &["admin", "net"]),
     (&["socket2"], &["net"]),
     (&["encoding_rs", "idna"], &["mail"]),
     // Salts of passwords; and the passwords that the binary makes up.

@@ -33,10 +33,10 @@ async fn refused(desk: &Desk, command: Value) -> (Kind, String) {
 async fn without_a_server_what_needs_one_says_so() {
     let desk = desk();
     for command in [
-        json!({ "command": "plugin-list" }),
-        json!({ "command": "plugin-load", "file": "/x.wasm" }),
-        json!({ "command": "plugin-enable", "name": "x" }),
-        json!({ "command": "plugin-disable", "name": "x" }),
+        json!({ "command": "plugin", "plugin": "list" }),
+        json!({ "command": "plugin", "plugin": { "load": { "file": "/x.wasm" } } }),
+        json!({ "command": "plugin", "plugin": { "rollback": { "name": "x" } } }),
+        json!({ "command": "plugin", "plugin": { "disable": { "name": "x" } } }),
         json!({ "command": "status" }),
         json!({ "command": "reload" }),
     ] {

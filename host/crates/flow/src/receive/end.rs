@@ -159,7 +159,7 @@ impl Transaction {
         }
         let facts = self.facts(content, Arc::new(Bytes::new()));
         let outcome = self.chain.ask(session, HookCall::Headers(&facts)).await;
-        let ruling = self.judgement.absorb(outcome, Hook::Headers);
+        let ruling = self.judgement.absorb(outcome);
         if ruling != Ruling::Go {
             self.stop(ruling);
         }
@@ -180,9 +180,9 @@ impl Transaction {
             let Some(content) = self.content.as_ref() else { break };
             let facts = self.facts(content, body);
             let mut outcome = Outcome::silent();
-            let answer = plugin.call(session, HookCall::Message(&facts)).await;
-            let is_decided = outcome.take(plugin.as_ref(), answer);
-            let ruling = self.judgement.absorb(outcome, Hook::Message);
+            let called = plugin.call(session, HookCall::Message(&facts)).await;
+            let is_decided = outcome.take(plugin.as_ref(), Hook::Message, called);
+            let ruling = self.judgement.absorb(outcome);
             if ruling != Ruling::Go {
                 self.stop(ruling);
                 break;

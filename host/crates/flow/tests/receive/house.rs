@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use maitred_flow::{Arrival, Config, House, Receive};
 use maitred_mail::directory::AliasKey;
 use maitred_mail::{AccountId, Address, Domain};
-use maitred_policy::{Chain, Decision, Fault, Hook, HookCall, OnError, Peer, Plugin, SessionFacts};
+use maitred_policy::{
+    Answer, Called, Chain, Decision, Fault, Hook, HookCall, OnError, Peer, Plugin, SessionFacts,
+};
 use maitred_smtp::server::{Mode, Session};
 use maitred_store::{Batch, Faults, Intent, Store};
 use maitred_wire::{Clock, Engine as _, Handler as _, Step};
@@ -200,14 +202,14 @@ fn base64(text: &str) -> String {
     out
 }
 
-type Answer = dyn Fn(&SessionFacts, HookCall<'_>) -> Result<Decision, Fault> + Send + Sync;
+type Says = dyn Fn(&SessionFacts, HookCall<'_>) -> Result<Decision, Fault> + Send + Sync;
 
 /// A plugin that is a closure.
 pub struct Fake {
     name: &'static str,
     hook: Hook,
     on_error: OnError,
-    answer: Box<Answer>,
+    answer: Box<Says>,
 }
 
 impl Fake {
@@ -226,19 +228,16 @@ impl Plugin for Fake {
         self.name
     }
 
-    fn version(&self) -> &str {
-        "1.0.0"
-    }
-
     fn has(&self, hook: Hook) -> bool {
         self.hook == hook
     }
 
-    fn on_error(&self) -> OnError {
+    fn on_error(&self, _: Hook) -> OnError {
         self.on_error
     }
 
-    async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Result<Decision, Fault> {
-        (self.answer)(session, call)
+    async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        let answer = (self.answer)(session, call).map(Answer::Filter);
+        Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer }
     }
 }

@@ -274,6 +274,14 @@ impl Resolver for World {
     fn ptr(&self, _: IpAddr) -> Answer<'_, Vec<Domain>> {
         Box::pin(ready(Err(DnsError::NoRecord)))
     }
+
+    fn txt<'a>(&'a self, _: &'a Domain) -> Answer<'a, Vec<String>> {
+        Box::pin(ready(Err(DnsError::NoRecord)))
+    }
+
+    fn listed<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<std::net::Ipv4Addr>> {
+        Box::pin(ready(Err(DnsError::NoSuchName)))
+    }
 }
 
 impl Dialer for World {

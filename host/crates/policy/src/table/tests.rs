@@ -107,17 +107,3 @@ fn a_scan_goes_on_behind_its_cursor() {
     assert_eq!(scan(Some("p/2"), 9), ["p/3"]);
     assert_eq!(scan(Some("a"), 1), ["p/1"]);
 }
-
-#[test]
-fn an_overlay_reads_through_and_changes_nothing_under_it() {
-    let under = Arc::new(MemoryTable::default());
-    change(&*under, "c", set("5", None), 0).unwrap();
-    let over = Overlay::new(Arc::clone(&under) as Arc<dyn Table>);
-    assert_eq!(get(&over, "c", 0).as_deref(), Some(&b"5"[..]));
-    let counted = change(&over, "c", Change::Increment { delta: 2, ttl: None }, 0).unwrap();
-    assert_eq!(counted, TableAnswer::Count(7));
-    change(&over, "d", set("x", None), 0).unwrap();
-    change(&over, "c", Change::Delete, 0).unwrap();
-    assert_eq!((get(&over, "c", 0), get(&over, "d", 0).is_some()), (None, true));
-    assert_eq!((get(&*under, "c", 0).as_deref(), get(&*under, "d", 0)), (Some(&b"5"[..]), None));
-}

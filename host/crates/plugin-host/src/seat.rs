@@ -1,0 +1,133 @@
+//! A plugin's place in the chain: the version in service, the one that is tried out beside it, and the recording.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use maitred_policy::{Answer, Called, Fault, Hook, HookCall, OnError, Plugin, SessionFacts};
+
+use crate::config::PluginConfig;
+use crate::loaded::{Loaded, Ran};
+use crate::record::Recorder;
+use crate::state::new_seed;
+use crate::trial::{Asked, OnTrial, obeyed_means};
+
+/// One place. A change of it makes a new one, in a new chain.
+pub(crate) struct Seat {
+    pub(crate) config: PluginConfig,
+    pub(crate) primary: Option<Arc<Loaded>>,
+    pub(crate) trial: Option<Arc<OnTrial>>,
+    pub(crate) recorder: Arc<Recorder>,
+}
+
+impl Seat {
+    /// The other version of a trial that goes on, if it has something to say at this hook.
+    fn other(&self, is_canary: bool, hook: Hook) -> Option<(&Arc<OnTrial>, Option<Arc<Loaded>>)> {
+        let trial = self.trial.as_ref().filter(|trial| trial.is_on())?;
+        let (one, other) = (self.primary.as_ref(), Some(&trial.candidate));
+        let concerns = [one, other].into_iter().flatten().any(|loaded| loaded.has(hook));
+        // What is only told has no verdict to compare.
+        (concerns && !hook.is_event())
+            .then(|| (trial, if is_canary { self.primary.clone() } else { other.cloned() }))
+    }
+
+    /// Asks the one that is obeyed.
+    async fn ask(&self, session: &SessionFacts, call: HookCall<'_>) -> (Called, Option<Ran>, u64, u64) {
+        let hook = call.hook();
+        let is_canary = self.trial.as_ref().is_some_and(|trial| trial.takes(session, call));
+        let candidate = self.trial.as_ref().filter(|_| is_canary).map(|trial| &trial.candidate);
+        let obeyed = candidate.or(self.primary.as_ref()).filter(|loaded| loaded.has(hook));
+        let is_kept = self.recorder.is_on() || self.other(is_canary, hook).is_some();
+        let seed = if is_kept { new_seed() } else { 0 };
+        let Some(obeyed) = obeyed else {
+            let version = candidate.map_or_else(|| "none".into(), |loaded| Arc::clone(&loaded.version));
+            let called = Called { version, elapsed: Duration::ZERO, answer: Ok(Answer::Told) };
+            return (called, None, seed, crate::load::now_ms());
+        };
+        let means = obeyed_means(obeyed, is_kept.then_some(seed));
+        let now_ms = means.now_ms;
+        let ran = obeyed.run_guarded(session, call, means).await;
+        let called =
+            Called { version: Arc::clone(&obeyed.version), elapsed: ran.elapsed, answer: ran.answer.clone() };
+        (called, Some(ran), seed, now_ms)
+    }
+}
+
+#[async_trait]
+impl Plugin for Seat {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn has(&self, hook: Hook) -> bool {
+        match (&self.primary, &self.trial) {
+            // Which hooks it would have nobody knows; at the whole message, once, `on_error` can still do all that it says.
+            (None, None) => hook == Hook::Message,
+            (primary, trial) => {
+                primary.as_ref().is_some_and(|loaded| loaded.has(hook))
+                    || trial.as_ref().is_some_and(|trial| trial.is_on() && trial.candidate.has(hook))
+            }
+        }
+    }
+
+    fn on_error(&self, hook: Hook) -> OnError {
+        self.config.on_error(hook)
+    }
+
+    async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        if self.primary.is_none() && self.trial.is_none() {
+            return Called {
+                version: "missing".into(),
+                elapsed: Duration::ZERO,
+                answer: Err(Fault::Missing),
+            };
+        }
+        if self.trial.is_none() && !self.recorder.is_on() {
+            // Nearly always.
+            if let Some(primary) = &self.primary {
+                let Ran { answer, elapsed, .. } =
+                    primary.run_guarded(session, call, obeyed_means(primary, None)).await;
+                return Called { version: Arc::clone(&primary.version), elapsed, answer };
+            }
+        }
+        self.call_kept(session, call).await
+    }
+}
+
+impl Seat {
+    /// A call that is compared or recorded.
+    async fn call_kept(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        let began = Instant::now();
+        let hook = call.hook();
+        let is_canary = self.trial.as_ref().is_some_and(|trial| trial.takes(session, call));
+        let (mut called, ran, seed, now_ms) = self.ask(session, call).await;
+        let transcript = ran.map(|ran| ran.transcript).unwrap_or_default();
+        if self.recorder.is_on() {
+            self.recorder.keep(session, call.to_question(), &called, &transcript, (seed, now_ms));
+        }
+        let Some((trial, other)) = self.other(is_canary, hook) else { return called };
+        if is_canary {
+            trial.obeyed(&called.answer);
+            if let Some(primary) = &self.primary {
+                trial.judge_time(primary);
+            }
+        }
+        if let (true, Err(fault), Some(primary)) = (is_canary, &called.answer, &self.primary) {
+            // A canary that fails costs no mail: who is in service is asked.
+            tracing::warn!(plugin = self.config.name, plugin.version = &*called.version, hook = hook.name(), %fault, "canary failed");
+            let Ran { answer, .. } = primary.run_guarded(session, call, obeyed_means(primary, None)).await;
+            called = Called { version: Arc::clone(&primary.version), elapsed: began.elapsed(), answer };
+            return called;
+        }
+        let asked = Asked {
+            session: session.clone(),
+            question: call.to_question(),
+            answer: called.answer.clone(),
+            transcript,
+            seed,
+            now_ms,
+        };
+        trial.compare_later(other, asked);
+        called
+    }
+}
