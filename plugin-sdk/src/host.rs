@@ -40,6 +40,17 @@ pub struct SessionInfo {
     pub started_ms: u64,
 }
 
+impl SessionInfo {
+    /// Whether the client is somebody from outside that nobody vouches for: by SMTP from another server, not logged in,
+    /// not from a network that may relay. The peer of LMTP is a server of ours, which has looked already.
+    pub fn is_stranger(&self) -> bool {
+        self.direction == Direction::Inbound
+            && self.listener != "lmtp"
+            && self.account.is_none()
+            && !self.may_relay
+    }
+}
+
 /// MAIL to the end of data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {

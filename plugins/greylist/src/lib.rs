@@ -113,11 +113,7 @@ impl Plugin for Greylist {
 impl Greylist {
     /// Whether it is not for us to be wary: users, our own machines, and who was named.
     fn is_trusted(&self, info: &SessionInfo, sender: &str, recipient: &str) -> bool {
-        // The peer of LMTP is a server of ours, which has decided already.
-        info.direction != Direction::Inbound
-            || info.listener == "lmtp"
-            || info.account.is_some()
-            || info.may_relay
+        !info.is_stranger()
             || info.remote_ip.parse().is_ok_and(|ip| self.config.skip_ips.hold(ip))
             || self.config.skip_domains.match_any(address::domain(sender))
             || self.config.skip_recipients.match_any(&lowered(recipient.to_owned()))
