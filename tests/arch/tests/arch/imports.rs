@@ -50,6 +50,8 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["wit-bindgen"], &["plugin-sdk"]),
     // Expressions that operators write.
     (&["regex"], &["rules"]),
+    // Addresses that nobody else can make.
+    (&["hmac", "sha1", "sha2"], &["srs-forward"]),
     (&["wit-bindgen-c", "wit-bindgen-core", "wit-component", "wit-parser"], &["scaffold"]),
     (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
     (&["axum"], &["admin"]),
