@@ -1,5 +1,7 @@
 //! Stand-ins for the host, to test a plugin as plain Rust.
 
+#[cfg(all(feature = "fixtures", not(target_family = "wasm")))]
+mod answers;
 #[cfg(not(target_family = "wasm"))]
 mod fakes;
 #[cfg(all(feature = "fixtures", not(target_family = "wasm")))]

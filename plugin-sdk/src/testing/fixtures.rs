@@ -1,7 +1,8 @@
 //! Fixtures: what a plugin is asked and what it must answer, as JSON files that any runner can play. Here they are played
 //! against the plugin as plain Rust.
 //!
-//! A file is one plugin's life: configuration, a world, and steps in order. Each step is a session of its own.
+//! A file is one plugin's life: configuration, a world, and steps in order, whose sessions share the plugin's notes. What is
+//! not said of an answer may be anything; `edits` are among those that are made, and with `only` there are no others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,12 +11,10 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answers::{decided, delivered, resolved, routed};
 use super::{FakeMessage, FakeSession, World, set_now_ms, world};
 use crate::http::Response;
-use crate::{
-    Decision, DeliveryDecision, Direction, Edit, NextHop, Plugin, Recipient, Refusal, Resolution, Route,
-    TlsPolicy, Verdict,
-};
+use crate::{Direction, NextHop, Plugin, Recipient, SessionInfo, TlsPolicy};
 
 /// Plays every `.json` in a folder, each in a new world; answers how many steps that were.
 ///
@@ -100,6 +99,8 @@ struct Step {
     session: Peer,
     sender: Option<String>,
     recipient: Option<String>,
+    /// The recipient as first given, where a plugin or an alias changed it.
+    original: Option<String>,
     #[serde(default)]
     recipients: Vec<String>,
     name: Option<String>,
@@ -109,6 +110,12 @@ struct Step {
     candidates: Vec<Hop>,
     message: Option<String>,
     message_file: Option<String>,
+    /// Findings of earlier plugins.
+    #[serde(default)]
+    symbols: Vec<(String, f32)>,
+    /// Tags of earlier plugins.
+    #[serde(default)]
+    tags: Vec<(String, String)>,
     #[serde(default)]
     expect: BTreeMap<String, Value>,
 }
@@ -122,7 +129,15 @@ struct Peer {
     direction: Option<String>,
     listener: Option<String>,
     may_relay: bool,
-    tls: Option<String>,
+    tls: Option<Tls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    version: String,
+    #[serde(rename = "cipher")]
+    _cipher: String,
 }
 
 #[derive(Deserialize)]
@@ -144,22 +159,15 @@ impl Fixture {
             (Err(error), _) => return Err(format!("{name}: init: {error}")),
             (Ok(_), Some(wanted)) => return Err(format!("{name}: init: no error with {wanted:?}")),
         };
+        let mut session = FakeSession::default();
         for (number, step) in (1..).zip(&steps) {
             let told = |what: String| format!("{name}: step {number} ({}): {what}", step.hook);
             if let Some(now_ms) = step.now_ms {
                 set_now_ms(now_ms);
             }
-            let answer = step.ask(&plugin, folder).map_err(told)?;
-            for (key, wanted) in &step.expect {
-                let given = answer.get(key).unwrap_or(&Value::Null);
-                let is_as_wanted = match (key.as_str(), given, wanted) {
-                    ("text", Value::String(given), Value::String(wanted)) => given.contains(wanted.as_str()),
-                    _ => given == wanted,
-                };
-                if !is_as_wanted {
-                    return Err(told(format!("{key} is not {wanted} in {answer}")));
-                }
-            }
+            session.info = step.session.info().map_err(told)?;
+            let answer = step.ask(&plugin, &session, folder).map_err(told)?;
+            step.compare(&answer).map_err(told)?;
         }
         Ok(steps.len())
     }
@@ -167,53 +175,51 @@ impl Fixture {
 
 impl Step {
     /// The answer in the words of `expect`.
-    fn ask<P: Plugin>(&self, plugin: &P, folder: &Path) -> Result<Value, String> {
-        let session = self.session()?;
+    fn ask<P: Plugin>(&self, plugin: &P, session: &FakeSession, folder: &Path) -> Result<Value, String> {
         let sender = self.sender.as_deref().unwrap_or_default();
         let recipient = self.recipient.as_deref().unwrap_or_default();
-        let to = Recipient { address: recipient.to_owned(), original: None };
+        let to = Recipient { address: recipient.to_owned(), original: self.original.clone() };
         let message = self.message(folder)?;
         Ok(match self.hook.as_str() {
-            "connect" => decided(plugin.on_connect(&session)),
-            "helo" => decided(plugin.on_helo(&session, self.name.as_deref().unwrap_or_default())),
-            "mail" => decided(plugin.on_mail(&session, sender)),
-            "rcpt" => decided(plugin.on_rcpt(&session, sender, &to)),
-            "headers" => decided(plugin.on_headers(&session, &message)),
-            "message" => decided(plugin.on_message(&session, &message)),
-            "resolve" => resolved(plugin.on_resolve(&session, sender, recipient)),
+            "connect" => decided(plugin.on_connect(session)),
+            "helo" => decided(plugin.on_helo(session, self.name.as_deref().unwrap_or_default())),
+            "mail" => decided(plugin.on_mail(session, sender)),
+            "rcpt" => decided(plugin.on_rcpt(session, sender, &to)),
+            "headers" => decided(plugin.on_headers(session, &message)),
+            "message" => decided(plugin.on_message(session, &message)),
+            "resolve" => resolved(plugin.on_resolve(session, sender, recipient)),
             "route" => {
                 let candidates = self.candidates.iter().map(Hop::read).collect::<Result<Vec<_>, _>>()?;
                 routed(plugin.on_route(&message, self.domain.as_deref().unwrap_or_default(), &candidates))
             }
             "deliver" => {
                 let account = self.account.as_deref().unwrap_or_default();
-                delivered(plugin.on_deliver(&session, &message, &to, account))
+                delivered(plugin.on_deliver(session, &message, &to, account))
             }
             other => return Err(format!("the hook {other:?} is not played here")),
         })
     }
 
-    fn session(&self) -> Result<FakeSession, String> {
-        let mut session = FakeSession::default();
-        let Peer { remote_ip, helo, account, direction, listener, may_relay, tls } = &self.session;
-        let info = &mut session.info;
-        info.direction = match direction.as_deref() {
-            None | Some("inbound") => Direction::Inbound,
-            Some("submission") => Direction::Submission,
-            Some("internal") => Direction::Internal,
-            Some(other) => return Err(format!("the direction {other:?}")),
-        };
-        if let Some(remote_ip) = remote_ip {
-            info.remote_ip.clone_from(remote_ip);
+    /// What is not as it must be.
+    fn compare(&self, answer: &Value) -> Result<(), String> {
+        let none = Vec::new();
+        let list = |of: Option<&Value>| of.and_then(Value::as_array).unwrap_or(&none).clone();
+        let made = list(answer.get("edits"));
+        for (key, wanted) in &self.expect {
+            let given = answer.get(key).unwrap_or(&Value::Null);
+            let is_as_wanted = match (key.as_str(), given, wanted) {
+                ("text", Value::String(given), Value::String(wanted)) => given.contains(wanted.as_str()),
+                ("edits", ..) => {
+                    list(Some(wanted)).iter().all(|edit| made.iter().any(|is| is_within(edit, is)))
+                }
+                ("only", _, Value::Bool(only)) => !only || made.len() == list(self.expect.get("edits")).len(),
+                _ => is_within(wanted, given),
+            };
+            if !is_as_wanted {
+                return Err(format!("{key} is not {wanted} in {answer}"));
+            }
         }
-        if let Some(listener) = listener {
-            info.listener.clone_from(listener);
-        }
-        info.helo.clone_from(helo);
-        info.account.clone_from(account);
-        info.tls_version.clone_from(tls);
-        info.may_relay = *may_relay;
-        Ok(session)
+        Ok(())
     }
 
     fn message(&self, folder: &Path) -> Result<FakeMessage, String> {
@@ -226,6 +232,8 @@ impl Step {
             (Some(_), Some(_)) => return Err("a message and a message_file".to_owned()),
         };
         let mut message = FakeMessage::new(&text);
+        message.symbols.clone_from(&self.symbols);
+        message.tags = self.tags.iter().cloned().collect();
         if let Some(sender) = &self.sender {
             message.envelope.sender.clone_from(sender);
         }
@@ -234,6 +242,29 @@ impl Step {
         message.envelope.recipients =
             recipients.map(|address| Recipient { address: address.clone(), original: None }).collect();
         Ok(message)
+    }
+}
+
+impl Peer {
+    fn info(&self) -> Result<SessionInfo, String> {
+        let mut info = FakeSession::default().info;
+        info.direction = match self.direction.as_deref() {
+            None | Some("inbound") => Direction::Inbound,
+            Some("submission") => Direction::Submission,
+            Some("internal") => Direction::Internal,
+            Some(other) => return Err(format!("the direction {other:?}")),
+        };
+        if let Some(remote_ip) = &self.remote_ip {
+            info.remote_ip.clone_from(remote_ip);
+        }
+        if let Some(listener) = &self.listener {
+            info.listener.clone_from(listener);
+        }
+        info.helo = self.helo.clone().or(info.helo);
+        info.account.clone_from(&self.account);
+        info.tls_version = self.tls.as_ref().map(|tls| tls.version.clone());
+        info.may_relay = self.may_relay;
+        Ok(info)
     }
 }
 
@@ -274,103 +305,24 @@ fn nothing() -> Value {
     json!({})
 }
 
-fn refused(verdict: &str, Refusal { enhanced, text }: Refusal) -> Value {
-    let status = enhanced.map(|(class, subject, detail)| format!("{class}.{subject}.{detail}"));
-    json!({"verdict": verdict, "status": status, "text": text})
-}
-
-fn decided(of: Decision) -> Value {
-    let mut answer = match of.verdict {
-        Verdict::Next => json!({"verdict": "next"}),
-        Verdict::Accept => json!({"verdict": "accept"}),
-        Verdict::Reject(refusal) => refused("reject", refusal),
-        Verdict::Tempfail(refusal) => refused("tempfail", refusal),
-        Verdict::Disconnect(refusal) => refused("disconnect", refusal),
-        Verdict::Quarantine(text) => json!({"verdict": "quarantine", "text": text}),
-        Verdict::Discard(text) => json!({"verdict": "discard", "text": text}),
-    };
-    if let Some(answer) = answer.as_object_mut() {
-        answer.insert("edits".to_owned(), of.edits.into_iter().map(edited).collect());
-    }
-    answer
-}
-
-fn edited(of: Edit) -> Value {
-    let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
-    match of {
-        Edit::AddHeader(name, value, _) => json!({"add-header": {"name": name, "value": text(value)}}),
-        Edit::ChangeHeader(name, nth, value) => {
-            json!({"change-header": {"name": name, "nth": nth, "value": text(value)}})
+/// Every key that is wanted is there with that value; a score is what a single-precision number can be.
+fn is_within(wanted: &Value, given: &Value) -> bool {
+    match (wanted, given) {
+        (Value::Object(wanted), Value::Object(given)) => {
+            wanted.iter().all(|(key, wanted)| given.get(key).is_some_and(|given| is_within(wanted, given)))
         }
-        Edit::RemoveHeader(name, nth) => json!({"remove-header": {"name": name, "nth": nth}}),
-        Edit::RemoveAllHeaders(name) => json!({"remove-all-headers": name}),
-        Edit::ReplaceBody(body) => json!({"replace-body": text(body)}),
-        Edit::SetSender(sender) => json!({"set-sender": sender}),
-        Edit::AddRecipient(new) => json!({"add-recipient": new.address}),
-        Edit::RemoveRecipient(old) => json!({"remove-recipient": old}),
-        Edit::ChangeRecipient(old, new) => {
-            let new: Vec<String> = new.into_iter().map(|recipient| recipient.address).collect();
-            json!({"change-recipient": {"old": old, "new": new}})
-        }
-        Edit::Symbol(name, score, _) => json!({"symbol": {"name": name, "score": score}}),
-        Edit::Tag(name, value) => json!({"tag": [name, value]}),
-        Edit::Place(mailbox, flags) => json!({"place": {"mailbox": mailbox, "flags": flags}}),
-        Edit::AddFlag(flag) => json!({"add-flag": flag}),
-        Edit::Delay(milliseconds) => json!({"delay": milliseconds}),
-    }
-}
-
-fn resolved(of: Resolution) -> Value {
-    match of {
-        Resolution::Next => json!({"verdict": "next"}),
-        Resolution::Rewrite(addresses) => json!({"verdict": "rewrite", "addresses": addresses}),
-        Resolution::Reject(refusal) => refused("reject", refusal),
-        Resolution::Tempfail(refusal) => refused("tempfail", refusal),
-        Resolution::Discard(text) => json!({"verdict": "discard", "text": text}),
-    }
-}
-
-fn routed(of: Route) -> Value {
-    let hop = |hop: NextHop| {
-        let tls = match hop.tls {
-            TlsPolicy::None => "none",
-            TlsPolicy::Opportunistic => "opportunistic",
-            TlsPolicy::Required => "required",
-        };
-        json!({"host": hop.host, "port": hop.port, "tls": tls})
-    };
-    match of {
-        Route::Next => json!({"verdict": "next"}),
-        Route::Hops(hops) => {
-            json!({"verdict": "hops", "hops": hops.into_iter().map(hop).collect::<Vec<_>>()})
-        }
-        Route::Hold(until_ms) => json!({"verdict": "hold", "until_ms": until_ms}),
-        Route::Bounce(refusal) => refused("bounce", refusal),
-    }
-}
-
-fn delivered(of: DeliveryDecision) -> Value {
-    match of {
-        DeliveryDecision::Next => json!({"verdict": "next"}),
-        DeliveryDecision::Deliver(delivery) => {
-            let placements = delivery.placements.into_iter();
-            let placements: Vec<_> =
-                placements.map(|place| json!({"mailbox": place.mailbox, "flags": place.flags})).collect();
-            json!({
-                "verdict": "deliver", "placements": placements,
-                "forward": delivery.forward, "forward_as": delivery.forward_as,
-            })
-        }
-        DeliveryDecision::Reject(refusal) => refused("reject", refusal),
-        DeliveryDecision::Tempfail(refusal) => refused("tempfail", refusal),
-        DeliveryDecision::Discard(text) => json!({"verdict": "discard", "text": text}),
+        (Value::Number(wanted), Value::Number(given)) => match (wanted.as_f64(), given.as_f64()) {
+            (Some(wanted), Some(given)) => (wanted - given).abs() < 1e-4,
+            _ => false,
+        },
+        _ => wanted == given,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Session, now_ms};
+    use crate::{Decision, Edit, Refusal, Session, Verdict, now_ms};
 
     /// Greets everybody but one; says what time it is.
     struct Doorman;
@@ -420,6 +372,7 @@ mod tests {
             (r#"{"status": "4.7.1"}"#, "status is not"),
             (r#"{"text": "me"}"#, "text is not"),
             (r#"{"edits": [{"tag": ["a", "b"]}]}"#, "edits is not"),
+            (r#"{"only": true, "edits": [{"tag": ["a", "b"]}]}"#, "edits is not"),
             (r#"{"placements": []}"#, "placements is not"),
         ] {
             let error = played(&step(expect)).unwrap_err();
@@ -435,6 +388,18 @@ mod tests {
         assert_eq!(played(&fixture(r#"{"a": 1}"#, "settings")), Ok(1));
         assert!(played(&fixture(r#"{"a": 1}"#, "syntax")).unwrap_err().contains("no settings here"));
         assert!(played(&fixture("{}", "settings")).unwrap_err().contains("no error"));
+    }
+
+    #[test]
+    fn edits_are_among_those_made_and_with_only_all_of_them() {
+        let step = |expect: &str| {
+            format!(
+                r#"{{"name": "x", "steps": [{{"hook": "rcpt", "sender": "bob@b.test", "expect": {expect}}}]}}"#
+            )
+        };
+        assert_eq!(played(&step(r#"{"edits": []}"#)), Ok(1));
+        assert_eq!(played(&step(r#"{"edits": [{"tag": ["time", "0"]}], "only": true}"#)), Ok(1));
+        assert!(played(&step(r#"{"edits": [], "only": true}"#)).is_err_and(|error| error.contains("only")));
     }
 
     #[test]
