@@ -21,7 +21,7 @@ use maitred_dns::Dns;
 use maitred_flow::{House, Relay, World};
 use maitred_mail::dns::Resolver;
 use maitred_net::{Courier, Gate, Listener, Stop, Stopper, SystemClock, TcpDialer, WebClient};
-use maitred_plugin_host::{Bundled, PluginHost};
+use maitred_plugin_host::{Bundled, PluginHerald, PluginHost};
 use maitred_policy::Registry as _;
 use maitred_route::Router;
 use maitred_store::Store;
@@ -75,7 +75,7 @@ impl Server {
             Arc::new(move || plugins.chain())
         };
         let house = House::new(store.clone(), chains, Arc::new(SystemClock), config.flow.clone());
-        let house = Arc::new(house);
+        let house = Arc::new(house.with_herald(PluginHerald::new(&plugins)));
         world.open(Arc::clone(&house));
         let (stopper, stop) = maitred_net::stop();
         let bell = Arc::new(Notify::new());

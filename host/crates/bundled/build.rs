@@ -7,7 +7,14 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Package, name, whether a server without configuration loads it.
-const BUNDLED: [(&str, &str, bool); 2] = [("rules", "rules", true), ("greylist", "greylist", false)];
+const BUNDLED: [(&str, &str, bool); 6] = [
+    ("rules", "rules", true),
+    ("greylist", "greylist", false),
+    ("dnsbl", "dnsbl", false),
+    ("rate-limit", "rate-limit", false),
+    ("subaddress", "subaddress", false),
+    ("srs-forward", "srs-forward", false),
+];
 const DEMO: [(&str, &str, bool); 2] = [("demo-v1", "demo-filter", false), ("demo-v2", "demo-filter", false)];
 
 fn main() {

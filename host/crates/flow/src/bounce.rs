@@ -203,6 +203,7 @@ mod tests {
             remote: Some("mx.b.test".into()),
             text: text.into(),
             is_reply: true,
+            not_before: None,
         };
         let settled = [Settled { recipient, outcome, last_attempt: Some(Timestamp(0)), is_expired: false }];
         let before = Entry {

@@ -6,11 +6,11 @@
 
 use bytes::Bytes;
 use maitred_mail::{
-    AccountId, Durable, EnhancedStatus, Envelope, Flags, ForwardPath, MailParameters, MessageId, Recipient,
-    ReversePath, Timestamp,
+    AccountId, Address, Durable, EnhancedStatus, Envelope, Flags, ForwardPath, MailParameters, MessageId,
+    Recipient, ReversePath, Timestamp,
 };
 use maitred_queue::{Entry, QueuedRecipient, State};
-use maitred_store::{Batch, Intent, NewBody, Urgency};
+use maitred_store::{Batch, Changed, Intent, NewBody, Urgency};
 
 use crate::content::{Content, ContentError};
 use crate::house::House;
@@ -55,16 +55,31 @@ pub(crate) struct Parcel {
     pub reverse_path: ReversePath,
     /// As MAIL had them.
     pub parameters: MailParameters,
-    /// Local accounts, each once.
-    pub accounts: Vec<AccountId>,
+    /// Local accounts, each once in each mailbox.
+    pub copies: Vec<Copy>,
     /// Recipients elsewhere, each once.
     pub remote: Vec<Recipient>,
+    /// Recipients elsewhere that get it with another reverse-path.
+    pub forwards: Vec<(ReversePath, Recipient)>,
     /// `None`: INBOX.
     pub mailbox: Option<String>,
     /// Flags and keywords in IMAP's spelling.
     pub flags: Vec<String>,
     /// When it came.
     pub accepted: Timestamp,
+}
+
+/// A copy for a local account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copy {
+    /// Whose.
+    pub account: AccountId,
+    /// The address that led there.
+    pub address: Address,
+    /// `None`: where the parcel says.
+    pub mailbox: Option<String>,
+    /// Beside the parcel's.
+    pub flags: Vec<String>,
 }
 
 impl Parcel {
@@ -74,8 +89,9 @@ impl Parcel {
             reverse_path: envelope.reverse_path.clone(),
             // What the client estimated is not what is stored now.
             parameters: MailParameters { size: None, ..envelope.parameters.clone() },
-            accounts: Vec::new(),
+            copies: Vec::new(),
             remote: Vec::new(),
+            forwards: Vec::new(),
             mailbox: None,
             flags: Vec::new(),
             accepted,
@@ -84,7 +100,7 @@ impl Parcel {
 
     /// Nobody gets it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.remote.is_empty()
+        self.copies.is_empty() && self.remote.is_empty() && self.forwards.is_empty()
     }
 
     /// Files it as policy said.
@@ -96,59 +112,121 @@ impl Parcel {
 
     /// Adds where one recipient leads.
     pub(crate) fn add(&mut self, place: &resolve::Place) {
-        for account in &place.accounts {
-            if !self.accounts.contains(account) {
-                self.accounts.push(*account);
-            }
+        for (account, address) in &place.accounts {
+            self.keep(Copy { account: *account, address: address.clone(), mailbox: None, flags: Vec::new() });
         }
+        self.add_remote(place);
+    }
+
+    /// Adds the addresses elsewhere that one recipient leads to.
+    pub(crate) fn add_remote(&mut self, place: &resolve::Place) {
         for address in &place.remote {
             if self.remote.iter().all(|known| known.address != *address) {
-                let named = &place.recipient;
-                let original =
-                    named.original.as_ref().or((*address != named.address).then_some(&named.address));
-                self.remote.push(Recipient { address: address.clone(), original: original.cloned() });
+                self.remote.push(named(place, address));
             }
         }
     }
 
-    /// One commit, durable when this returns. Accounts get it once each, the queue once for all.
-    pub(crate) async fn commit(self, house: &House, body: NewBody) -> Result<Durable, DeliverError> {
-        let batch = Batch { bodies: vec![body], intents: self.into_intents(0), urgency: Urgency::Now };
-        let receipt = house.store.commit(batch).await?;
-        receipt.durable.ok_or(DeliverError::Broken("a commit for now has no proof"))
+    /// Adds a copy, unless that account has one in that mailbox.
+    pub(crate) fn keep(&mut self, copy: Copy) {
+        let is_same = |known: &Copy| known.account == copy.account && known.mailbox == copy.mailbox;
+        if !self.copies.iter().any(is_same) {
+            self.copies.push(copy);
+        }
     }
 
-    /// What the store is asked to do with the body of this place in its batch.
-    pub(crate) fn into_intents(self, body: usize) -> Vec<Intent> {
-        let (flags, keywords) = split_flags(&self.flags);
-        let mailbox: Box<str> = self.mailbox.as_deref().unwrap_or(INBOX).into();
-        let deliver = |account: &AccountId| Intent::Deliver {
-            account: *account,
-            mailbox: mailbox.clone(),
-            body,
-            flags,
-            keywords: keywords.clone(),
-            internal_date: self.accepted,
+    /// Adds a copy for somebody elsewhere, under this reverse-path.
+    pub(crate) fn forward(&mut self, reverse_path: &ReversePath, recipient: Recipient) {
+        if *reverse_path == self.reverse_path {
+            if self.remote.iter().all(|known| known.address != recipient.address) {
+                self.remote.push(recipient);
+            }
+            return;
+        }
+        let is_same = |(path, known): &(ReversePath, Recipient)| {
+            path == reverse_path && known.address == recipient.address
         };
-        let mut intents: Vec<Intent> = self.accounts.iter().map(deliver).collect();
-        if !self.remote.is_empty() {
-            intents.push(Intent::Enqueue { body: Ok(body), entry: self.queue_entry() });
+        if !self.forwards.iter().any(is_same) {
+            self.forwards.push((reverse_path.clone(), recipient));
+        }
+    }
+
+    /// One commit, durable when this returns. Accounts get it once each, the queue once for each reverse-path. A report about
+    /// recipients that do not take it goes into the same commit.
+    pub(crate) async fn commit(
+        self,
+        house: &House,
+        body: NewBody,
+        report: Option<(NewBody, Parcel)>,
+    ) -> Result<(Durable, Vec<Changed>), DeliverError> {
+        let mut bodies = vec![body];
+        let mut intents = self.into_intents(0);
+        if let Some((body, parcel)) = report {
+            bodies.push(body);
+            intents.extend(parcel.into_intents(1));
+        }
+        let receipt = house.store.commit(Batch { bodies, intents, urgency: Urgency::Now }).await?;
+        let durable = receipt.durable.ok_or(DeliverError::Broken("a commit for now has no proof"))?;
+        Ok((durable, receipt.changes))
+    }
+
+    /// What the store is asked to do with the body of this place in its batch: first the copies, in their order.
+    pub(crate) fn into_intents(self, body: usize) -> Vec<Intent> {
+        let deliver = |copy: &Copy| {
+            let all: Vec<String> = self.flags.iter().chain(&copy.flags).cloned().collect();
+            let (flags, keywords) = split_flags(&all);
+            let mailbox = copy.mailbox.as_deref().or(self.mailbox.as_deref()).unwrap_or(INBOX);
+            Intent::Deliver {
+                account: copy.account,
+                mailbox: mailbox.into(),
+                body,
+                flags,
+                keywords,
+                internal_date: self.accepted,
+            }
+        };
+        let mut intents: Vec<Intent> = self.copies.iter().map(deliver).collect();
+        let mut rest = self.forwards;
+        let mut groups = vec![(self.reverse_path, self.remote)];
+        while let Some((path, _)) = rest.first() {
+            let path = path.clone();
+            let (these, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(of, _)| *of == path);
+            groups.push((path, these.into_iter().map(|(_, recipient)| recipient).collect()));
+            rest = others;
+        }
+        for (reverse_path, recipients) in groups {
+            if !recipients.is_empty() {
+                let entry = queue_entry(reverse_path, self.parameters.clone(), recipients, self.accepted);
+                intents.push(Intent::Enqueue { body: Ok(body), entry });
+            }
         }
         intents
     }
+}
 
-    fn queue_entry(self) -> Entry {
-        let fresh = |recipient| QueuedRecipient { recipient, state: State::Fresh };
-        Entry {
-            reverse_path: self.reverse_path,
-            parameters: self.parameters,
-            recipients: self.remote.into_iter().map(fresh).collect(),
-            accepted: self.accepted,
-            attempts: 0,
-            due: self.accepted,
-            is_held: false,
-            is_warned: false,
-        }
+/// A recipient elsewhere, with the name that it was given by.
+pub(crate) fn named(place: &resolve::Place, address: &Address) -> Recipient {
+    let given = &place.recipient;
+    let original = given.original.as_ref().or((*address != given.address).then_some(&given.address));
+    Recipient { address: address.clone(), original: original.cloned() }
+}
+
+fn queue_entry(
+    reverse_path: ReversePath,
+    parameters: MailParameters,
+    recipients: Vec<Recipient>,
+    accepted: Timestamp,
+) -> Entry {
+    let fresh = |recipient| QueuedRecipient { recipient, state: State::Fresh };
+    Entry {
+        reverse_path,
+        parameters,
+        recipients: recipients.into_iter().map(fresh).collect(),
+        accepted,
+        attempts: 0,
+        due: accepted,
+        is_held: false,
+        is_warned: false,
     }
 }
 
@@ -168,7 +246,7 @@ pub async fn submit_internal(
         return Err(DeliverError::NoRecipients);
     }
     let body = own_body(house, &envelope.reverse_path, content).await?;
-    let durable = parcel.commit(house, body).await?;
+    let (durable, _) = parcel.commit(house, body, None).await?;
     tracing::info!(mail.id = %id, reverse_path = %envelope.reverse_path, "made a message");
     Ok((id, durable))
 }
@@ -222,8 +300,6 @@ const JUNK: &str = "Junk";
 
 #[cfg(test)]
 mod tests {
-    use maitred_mail::Address;
-
     use super::*;
 
     #[test]
@@ -238,11 +314,11 @@ mod tests {
         for named in ["a@a.test", "b@a.test"] {
             parcel.add(&resolve::Place {
                 recipient: Recipient { address: at(named), original: None },
-                accounts: vec![AccountId(1)],
+                accounts: vec![(AccountId(1), at(named))],
                 remote: vec![at("x@c.test")],
             });
         }
-        assert_eq!((parcel.accounts.len(), parcel.remote.len()), (1, 1));
+        assert_eq!((parcel.copies.len(), parcel.remote.len()), (1, 1));
         assert_eq!(parcel.remote.first().unwrap().original, Some(at("a@a.test")));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maitred_mail::{Address, Timestamp};
-use maitred_policy::Chains;
+use maitred_policy::{Chains, Herald, Silence};
 use maitred_store::Store;
 use maitred_wire::Clock;
 
@@ -67,6 +67,8 @@ pub struct House {
     pub logins: Logins,
     /// Which POP3 sessions hold what.
     pub maildrops: Maildrops,
+    /// Who is told afterwards what happened.
+    pub herald: Arc<dyn Herald>,
     /// How flow behaves.
     pub config: Config,
 }
@@ -75,7 +77,21 @@ impl House {
     /// Puts the house together.
     pub fn new(store: Store, chains: Chains, clock: Arc<dyn Clock>, config: Config) -> Self {
         let logins = Logins::new(store.clone(), Arc::clone(&clock), config.limits.auth_failures);
-        Self { store, chains, clock, logins, maildrops: Maildrops::default(), config }
+        Self {
+            store,
+            chains,
+            clock,
+            logins,
+            maildrops: Maildrops::default(),
+            herald: Arc::new(Silence),
+            config,
+        }
+    }
+
+    /// The same, and what happens is told to somebody.
+    #[must_use]
+    pub fn with_herald(self, herald: Arc<dyn Herald>) -> Self {
+        Self { herald, ..self }
     }
 
     /// The time on the wall.

@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use maitred_mail::{Address, Authenticated, Class, EnhancedStatus};
+use maitred_policy::{Answer, Door, Entrance, Hook, HookCall, LoginDecision, LoginFacts, SessionFacts};
 use maitred_store::Store;
 use maitred_wire::Clock;
 use maitred_wire::sasl::Credentials;
+
+use crate::house::House;
 
 /// Why nobody logged in.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,9 @@ pub enum LoginError {
     /// No such account, or not its password: which of them is not said.
     #[error("wrong name or password")]
     Wrong,
+    /// The password was right, and policy says no. The peer is not told the difference.
+    #[error("denied by policy: {0}")]
+    Denied(String),
     /// Too many failures: nothing is looked at before the time is over.
     #[error("too many failed logins")]
     Slow {
@@ -34,7 +40,7 @@ impl LoginError {
     /// What the peer is told (RFC 4954 §6: 535 5.7.8, 454 4.7.0).
     pub fn status(&self) -> EnhancedStatus {
         match self {
-            Self::Wrong => EnhancedStatus::BAD_CREDENTIALS,
+            Self::Wrong | Self::Denied(_) => EnhancedStatus::BAD_CREDENTIALS,
             Self::Slow { .. } | Self::Store(_) => EnhancedStatus::new(Class::Persistent, 7, 0),
         }
     }
@@ -42,9 +48,59 @@ impl LoginError {
     /// The words for the peer, which learns nothing of our disks.
     pub fn public_text(&self) -> &'static str {
         match self {
-            Self::Wrong => "Wrong name or password",
+            Self::Wrong | Self::Denied(_) => "Wrong name or password",
             Self::Slow { .. } => "Too many failed logins, try again later",
             Self::Store(_) => "Logins are not available, try again later",
+        }
+    }
+}
+
+/// Who knocks, and at which door.
+pub struct Knock<'a> {
+    /// By which protocol.
+    pub door: Door,
+    /// The client.
+    pub peer: IpAddr,
+    /// Whether TLS is there.
+    pub has_tls: bool,
+    /// SASL mechanism, or `LOGIN`, `USER`.
+    pub mechanism: &'a str,
+}
+
+impl House {
+    /// Who these credentials show the peer to be, if policy lets that account in by this door.
+    ///
+    /// # Errors
+    /// Why nobody.
+    pub async fn admit(
+        &self,
+        knock: &Knock<'_>,
+        credentials: &Credentials,
+    ) -> Result<Authenticated, LoginError> {
+        let verified = self.logins.verify(knock.peer, credentials).await;
+        let chain = (self.chains)();
+        if chain.is_silent(Hook::Login) {
+            return verified;
+        }
+        let claimed = || credentials.authentication.clone();
+        let entrance = Entrance {
+            door: knock.door,
+            login: LoginFacts {
+                mechanism: knock.mechanism.to_owned(),
+                identity: verified.as_ref().map_or_else(|_| claimed(), |login| login.address().to_string()),
+                has_succeeded: verified.is_ok(),
+            },
+            remote: knock.peer,
+            has_tls: knock.has_tls,
+        };
+        let session = SessionFacts::internal(self.now());
+        let (answer, said) = chain.first(&session, HookCall::Login(&entrance)).await;
+        for said in said.iter().filter(|said| said.fault.is_some()) {
+            tracing::warn!(plugin = said.plugin, plugin.version = &*said.version, fault = ?said.fault, "plugin gave no decision");
+        }
+        match (verified, answer) {
+            (Ok(_), Some(Answer::Login(LoginDecision::Deny(reason)))) => Err(LoginError::Denied(reason)),
+            (verified, _) => verified,
         }
     }
 }

@@ -14,10 +14,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use maitred_mail::{
-    Authenticated, EnhancedStatus, Envelope, ForwardPath, MailParameters, MessageId, ReversePath,
+    Authenticated, Class, EnhancedStatus, Envelope, ForwardPath, MailParameters, MessageId, Recipient,
+    ReversePath,
 };
 use maitred_policy::facts::Notes;
-use maitred_policy::{Chain, Direction, HookCall, LoginFacts, Peer, SessionFacts, TlsFacts};
+use maitred_policy::{
+    Answer, Chain, Direction, Door, Hook, HookCall, LoginFacts, Peer, Resolution, SessionFacts, TlsFacts,
+    TransactionFacts,
+};
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Event, Mode, Session};
 use maitred_wire::sasl::{Credentials, Mechanism};
@@ -26,6 +30,7 @@ use maitred_wire::{Handler, Ticket};
 use crate::content::{Content, ContentError};
 use crate::house::House;
 use crate::judge::{Judgement, Ruling};
+use crate::login::Knock;
 use crate::resolve::{self, Place};
 use crate::{quota, submission};
 
@@ -131,7 +136,9 @@ impl Receive {
         credentials: &Credentials,
     ) {
         let peer = self.facts.peer.remote.ip();
-        let verified = self.house.logins.verify(peer, credentials).await;
+        let door =
+            Knock { door: Door::Smtp, peer, has_tls: self.facts.tls.is_some(), mechanism: mechanism.name() };
+        let verified = self.house.admit(&door, credentials).await;
         let login = LoginFacts {
             mechanism: mechanism.name().to_owned(),
             identity: verified.as_ref().map_or_else(
@@ -171,12 +178,19 @@ impl Receive {
             return session.refuse(ticket, &refusal);
         }
         let chain = (self.house.chains)();
+        let id = self.house.store.next_message_id();
+        self.facts.transaction = Some(TransactionFacts {
+            id,
+            reverse_path: reverse_path.clone(),
+            size: parameters.size,
+            recipients: Arc::default(),
+        });
         let mut judgement = self.judgement.clone();
         let ruling = judgement.ask(&chain, &self.facts, HookCall::Mail(&reverse_path)).await;
         let delay = judgement.take_delay(self.house.config.limits.delay_max);
         if ruling == Ruling::Go {
             self.transaction = Some(Box::new(Transaction {
-                id: self.house.store.next_message_id(),
+                id,
                 chain,
                 envelope: Envelope { reverse_path, parameters, recipients: Vec::new() },
                 places: Vec::new(),
@@ -185,6 +199,8 @@ impl Receive {
                 ruling: Ruling::Go,
                 began: self.house.clock.now(),
             }));
+        } else {
+            self.facts.transaction = None;
         }
         answer(session, ticket, ruling, delay);
     }
@@ -194,7 +210,11 @@ impl Receive {
             return session.refuse(ticket, &broken());
         };
         let may_relay = self.facts.may_relay;
-        let placed = resolve::place(&self.house.store.directory(), &self.house.config, &path, may_relay);
+        let placed = match transaction.resolve(&self.house, &self.facts, &path).await {
+            Ok(Some(place)) => Ok(place),
+            Ok(None) => resolve::place(&self.house.store.directory(), &self.house.config, &path, may_relay),
+            Err(refusal) => Err(refusal),
+        };
         let size = transaction.envelope.parameters.size;
         let room = |place: Place| quota::check(&self.house, &place.accounts, size).map(|()| place);
         let place = match placed.and_then(room) {
@@ -212,6 +232,9 @@ impl Receive {
         let delay = transaction.judgement.take_delay(self.house.config.limits.delay_max);
         if ruling == Ruling::Go {
             transaction.envelope.recipients.push(place.recipient.clone());
+            if let Some(facts) = &mut self.facts.transaction {
+                Arc::make_mut(&mut facts.recipients).push(place.recipient.clone());
+            }
             transaction.places.push(place);
         }
         answer(session, ticket, ruling, delay);
@@ -252,6 +275,40 @@ impl Receive {
 }
 
 impl Transaction {
+    /// What policy says about who a recipient is; `None`: nothing.
+    async fn resolve(
+        &mut self,
+        house: &House,
+        session: &SessionFacts,
+        path: &ForwardPath,
+    ) -> Result<Option<Place>, Refusal> {
+        let ForwardPath::Address(given) = path else { return Ok(None) };
+        let is_ours = house.store.directory().is_local(given.domain());
+        if self.chain.is_silent(Hook::Resolve) || !(is_ours || session.may_relay) {
+            return Ok(None);
+        }
+        let call = HookCall::Resolve(&self.envelope.reverse_path, given);
+        let (answer, said) = self.chain.first(session, call).await;
+        self.judgement.hear(said);
+        let refuse = |of: maitred_policy::Refusal, class| {
+            let status = EnhancedStatus { class, ..of.status };
+            Err(Refusal { status, text: of.text })
+        };
+        match answer {
+            Some(Answer::Resolution(Resolution::Rewrite(to))) => {
+                resolve::rewritten(&house.store.directory(), &house.config, given, &to).map(Some)
+            }
+            Some(Answer::Resolution(Resolution::Reject(of))) => refuse(of, Class::Permanent),
+            Some(Answer::Resolution(Resolution::Tempfail(of))) => refuse(of, Class::Persistent),
+            Some(Answer::Resolution(Resolution::Discard(reason))) => {
+                tracing::info!(mail.id = %self.id, forward_path = %given, reason, "recipient discarded");
+                let recipient = Recipient { address: given.clone(), original: None };
+                Ok(Some(Place { recipient, accounts: Vec::new(), remote: Vec::new() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Nothing more is kept of the message; the ruling is told at the end of data.
     fn stop(&mut self, ruling: Ruling) {
         self.content = None;
@@ -276,7 +333,10 @@ impl Handler<Session> for Receive {
             Event::Data { ticket } => self.data(session, ticket),
             Event::Chunk(octets) => self.chunk(octets).await,
             Event::EndOfData { ticket, octets } => self.end_of_data(session, ticket, octets).await,
-            Event::Reset => self.transaction = None,
+            Event::Reset => {
+                self.transaction = None;
+                self.facts.transaction = None;
+            }
         }
     }
 

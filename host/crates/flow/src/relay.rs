@@ -9,6 +9,7 @@
 
 mod attempt;
 mod conversation;
+mod routing;
 mod settle;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

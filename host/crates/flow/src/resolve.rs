@@ -15,8 +15,8 @@ use crate::house::Config;
 pub struct Place {
     /// As the envelope has it.
     pub recipient: Recipient,
-    /// Local accounts.
-    pub accounts: Vec<AccountId>,
+    /// Local accounts, each with the address that led there (after aliases, its tag still there).
+    pub accounts: Vec<(AccountId, Address)>,
     /// Addresses elsewhere: the recipient itself, or where an alias forwards to.
     pub remote: Vec<Address>,
 }
@@ -45,14 +45,15 @@ pub fn place(
     };
     let recipient = |address| Recipient { address, original: None };
     match directory.resolve(&address) {
-        Resolved::To { accounts, remote } => Ok(Place {
-            recipient: recipient(address),
-            accounts: accounts.into_iter().map(|(account, _)| account).collect(),
-            remote,
-        }),
+        Resolved::To { accounts, remote } => Ok(Place { recipient: recipient(address), accounts, remote }),
         Resolved::Unknown => match postmaster_account(directory, config, &address) {
             Some(account) => {
-                Ok(Place { recipient: recipient(address), accounts: vec![account], remote: Vec::new() })
+                let led = address.clone();
+                Ok(Place {
+                    recipient: recipient(address),
+                    accounts: vec![(account, led)],
+                    remote: Vec::new(),
+                })
             }
             None => Err(unknown()),
         },
@@ -62,6 +63,41 @@ pub fn place(
         }
         Resolved::Remote => Err(Refusal::new(EnhancedStatus::NOT_AUTHORIZED, "Relaying denied")),
     }
+}
+
+/// Where the addresses lead that policy put in place of a recipient; those that lead nowhere are left out, as long as one leads
+/// somewhere.
+///
+/// # Errors
+/// The refusal of the last that leads nowhere, when all do.
+pub fn rewritten(
+    directory: &Directory,
+    config: &Config,
+    given: &Address,
+    to: &[Address],
+) -> Result<Place, Refusal> {
+    let recipient = Recipient { address: given.clone(), original: None };
+    let mut whole = Place { recipient, accounts: Vec::new(), remote: Vec::new() };
+    let mut last = unknown();
+    for address in to {
+        // Policy may send mail anywhere: whoever granted it that wants it so.
+        match place(directory, config, &ForwardPath::Address(address.clone()), true) {
+            Ok(of) => {
+                for target in of.accounts {
+                    if whole.accounts.iter().all(|(known, _)| *known != target.0) {
+                        whole.accounts.push(target);
+                    }
+                }
+                for address in of.remote {
+                    if !whole.remote.contains(&address) {
+                        whole.remote.push(address);
+                    }
+                }
+            }
+            Err(refusal) => last = refusal,
+        }
+    }
+    if whole.is_empty() { Err(last) } else { Ok(whole) }
 }
 
 /// True when the account may send as this address: its own, a subaddress, an alias or a catch-all that leads to it.
@@ -124,7 +160,7 @@ mod tests {
             text => ForwardPath::Address(at(text)),
         };
         place(&directory(), &Config::default(), &path, may_relay)
-            .map(|place| (place.accounts.iter().map(|id| id.0).collect(), place.remote.len()))
+            .map(|place| (place.accounts.iter().map(|(id, _)| id.0).collect(), place.remote.len()))
             .map_err(|refusal| refusal.status.to_string())
     }
 

@@ -66,6 +66,15 @@ impl Directory {
         self.accounts.get(&address.folded()).copied()
     }
 
+    /// The account's own address of an address that leads to it: without case and tag.
+    pub fn own_address(&self, address: &Address) -> Address {
+        let folded = address.folded();
+        if self.accounts.contains_key(&folded) {
+            return folded;
+        }
+        without_tag(&folded).filter(|own| self.accounts.contains_key(own)).unwrap_or(folded)
+    }
+
     /// Follows aliases, subaddresses (`user+tag`, RFC 5233) and the catch-all to the end.
     pub fn resolve(&self, address: &Address) -> Resolved {
         if !self.is_local(address.domain()) {

@@ -23,7 +23,7 @@ pub use facts::{
 };
 pub use outside::{Ask, Asker, Capability, Outside, Reply};
 pub use registry::{
-    Budget, Called, Difference, Fault, HookStats, OnError, Plugin, PluginFacts, Registry, RegistryError,
-    Share, Trial, TrialFacts, VersionFacts,
+    Budget, Called, Difference, Fault, Herald, HookStats, OnError, Plugin, PluginFacts, Registry,
+    RegistryError, Share, Silence, Trial, TrialFacts, VersionFacts,
 };
 pub use table::{Change, Space, Table, TableAnswer, TableError, TableOp};

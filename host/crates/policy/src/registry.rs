@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::answer::Answer;
 use crate::chain::Chain;
-use crate::facts::{Hook, HookCall, SessionFacts};
+use crate::facts::{Hook, HookCall, MailboxFacts, OutcomeFacts, SessionFacts};
 
 /// What a trap, a time-out or a missing plugin means (`on_error` in the configuration).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -266,6 +266,23 @@ pub enum RegistryError {
     /// The file could not be read, or the plugin directory not written.
     #[error("plugin file: {0}")]
     File(String),
+}
+
+/// Who is told afterwards what happened. Never waits: what cannot be told in time is left out and counted.
+pub trait Herald: Send + Sync {
+    /// What became of mail.
+    fn outcomes(&self, outcomes: Vec<OutcomeFacts>);
+    /// What happened in mailboxes.
+    fn mailboxes(&self, events: Vec<MailboxFacts>);
+}
+
+/// Nobody listens.
+pub struct Silence;
+
+impl Herald for Silence {
+    fn outcomes(&self, _: Vec<OutcomeFacts>) {}
+
+    fn mailboxes(&self, _: Vec<MailboxFacts>) {}
 }
 
 /// Loads, swaps and switches plugins while mail flows.

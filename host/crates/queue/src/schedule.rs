@@ -54,12 +54,14 @@ pub struct Outcome {
     pub text: String,
     /// The text is an SMTP reply (for Diagnostic-Code, RFC 3464 §2.3.6).
     pub is_reply: bool,
+    /// Of a deferral: when to try again, whatever the schedule says.
+    pub not_before: Option<Timestamp>,
 }
 
 impl Outcome {
     /// Found out by ourselves.
     pub fn local(status: EnhancedStatus, text: impl Into<String>) -> Self {
-        Self { status, remote: None, text: text.into(), is_reply: false }
+        Self { status, remote: None, text: text.into(), is_reply: false, not_before: None }
     }
 }
 

@@ -13,19 +13,21 @@ mod content;
 mod fetch;
 mod mailboxes;
 mod search;
+mod told;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use maitred_imap::{Event, Refusal, Selection, Session};
-use maitred_mail::{AccountId, Uid};
+use maitred_mail::{AccountId, Address, Uid};
+use maitred_policy::Door;
 use maitred_store::{Batch, Changed, Error, Intent, Urgency, Watch};
 use maitred_wire::sasl::Credentials;
 use maitred_wire::{Handler, Ticket};
 
 use crate::house::House;
-use crate::login::LoginError;
+use crate::login::{Knock, LoginError};
 
 use append::Appending;
 use fetch::Fetching;
@@ -40,6 +42,8 @@ pub struct Imap {
     failed_logins: u32,
     /// Who logged in.
     account: Option<AccountId>,
+    /// Its address.
+    address: Option<Address>,
     open: Option<Box<Open>>,
     running: Option<Running>,
     is_idle: bool,
@@ -47,6 +51,8 @@ pub struct Imap {
 
 /// The selected mailbox.
 struct Open {
+    /// As the client called it.
+    name: String,
     watch: Watch,
     is_read_only: bool,
     /// UIDs below were claimed as recent, by this session or another one.
@@ -74,21 +80,31 @@ impl Imap {
             peer,
             failed_logins: 0,
             account: None,
+            address: None,
             open: None,
             running: None,
             is_idle: false,
         }
     }
 
-    async fn authenticate(&mut self, session: &mut Session, ticket: Ticket, credentials: &Credentials) {
+    async fn authenticate(
+        &mut self,
+        session: &mut Session,
+        ticket: Ticket,
+        mechanism: &str,
+        credentials: &Credentials,
+    ) {
         let peer = self.peer.ip();
-        match self.house.logins.verify(peer, credentials).await {
+        let has_tls = session.tls().is_some();
+        let knock = Knock { door: Door::Imap, peer, has_tls, mechanism };
+        match self.house.admit(&knock, credentials).await {
             Ok(login) => {
                 tracing::info!(
                     session = self.session, protocol = "imap", account = %login.address(), peer.addr = %peer,
                     "logged in"
                 );
                 self.account = Some(login.account());
+                self.address = Some(login.address().clone());
                 session.authenticate(ticket, login);
             }
             Err(error) => {
@@ -132,7 +148,12 @@ impl Imap {
             true => snapshot.uid_next.0.saturating_sub(record.recent)..snapshot.uid_next.0,
             false => watch.claim_recent(),
         };
-        let open = Open { watch, is_read_only, claimed: Uid(recent.end).max(snapshot.uid_next) };
+        let open = Open {
+            name: name.to_owned(),
+            watch,
+            is_read_only,
+            claimed: Uid(recent.end).max(snapshot.uid_next),
+        };
         Ok((open, Selection { snapshot, recent, has_unseen: record.unseen > 0 }))
     }
 
@@ -215,8 +236,9 @@ impl Handler<Session> for Imap {
     async fn handle(&mut self, session: &mut Session, event: Event) {
         self.is_idle = false;
         match event {
-            Event::Authenticate { ticket, credentials } => {
-                self.authenticate(session, ticket, &credentials).await;
+            Event::Authenticate { ticket, mechanism, credentials } => {
+                let mechanism = mechanism.map_or("LOGIN", |of| of.name());
+                self.authenticate(session, ticket, mechanism, &credentials).await;
             }
             Event::Noop { ticket } => self.done(session, ticket),
             Event::Select { ticket, mailbox, is_read_only } => {
@@ -313,7 +335,7 @@ fn refusal_of(error: &Error) -> Refusal {
 
 fn refusal_of_login(error: &LoginError) -> Refusal {
     match error {
-        LoginError::Wrong => Refusal::Credentials,
+        LoginError::Wrong | LoginError::Denied(_) => Refusal::Credentials,
         LoginError::Slow { .. } => Refusal::Throttled,
         LoginError::Store(_) => Refusal::Unavailable,
     }

@@ -13,14 +13,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maitred_mail::{Authenticated, Body, Durable, Flags, MailboxId, Uid};
+use maitred_mail::{Address, Authenticated, Body, Durable, Flags, MailboxId, Uid, UidValidity};
+use maitred_policy::{Door, MailboxChange};
 use maitred_pop3::{Event, Maildrop, Refusal, Session};
-use maitred_store::{Batch, Error, FlagChange, FlagOp, Intent, Urgency};
+use maitred_store::{Batch, Changed, Error, FlagChange, FlagOp, Intent, Urgency};
 use maitred_wire::sasl::Credentials;
 use maitred_wire::{Handler, Ticket};
 
 use crate::house::House;
-use crate::login::LoginError;
+use crate::login::{Knock, LoginError};
 use crate::maildrop::MaildropLock;
 
 /// Answers one session.
@@ -36,7 +37,9 @@ pub struct Pop3 {
 /// The maildrop of who logged in.
 struct Open {
     lock: MaildropLock,
+    address: Address,
     mailbox: MailboxId,
+    uid_validity: UidValidity,
     /// The message that is read piece by piece.
     reading: Option<(Uid, Arc<dyn Body>)>,
     /// Handed out whole.
@@ -49,9 +52,17 @@ impl Pop3 {
         Self { house, session, peer, failed_logins: 0, open: None }
     }
 
-    async fn authenticate(&mut self, session: &mut Session, ticket: Ticket, credentials: &Credentials) {
+    async fn authenticate(
+        &mut self,
+        session: &mut Session,
+        ticket: Ticket,
+        mechanism: &str,
+        credentials: &Credentials,
+    ) {
         let peer = self.peer.ip();
-        let login = match self.house.logins.verify(peer, credentials).await {
+        let has_tls = session.tls().is_some();
+        let knock = Knock { door: Door::Pop3, peer, has_tls, mechanism };
+        let login = match self.house.admit(&knock, credentials).await {
             Ok(login) => login,
             Err(error) => {
                 tracing::info!(session = self.session, protocol = "pop3", peer.addr = %peer, %error, "login refused");
@@ -108,7 +119,11 @@ impl Pop3 {
                 maildrop.push(record.uid, record.octets);
             }
         }
-        Ok((Open { lock, mailbox, reading: None, retrieved: BTreeSet::new() }, maildrop))
+        let (address, uid_validity) = (login.address().clone(), snapshot.uid_validity);
+        Ok((
+            Open { lock, address, mailbox, uid_validity, reading: None, retrieved: BTreeSet::new() },
+            maildrop,
+        ))
     }
 
     async fn content(&mut self, session: &mut Session, ticket: Ticket, piece: Piece) {
@@ -170,6 +185,11 @@ impl Pop3 {
         let intents = [expunge].into_iter().chain(seen).collect();
         let batch = Batch { intents, urgency: Urgency::Now, ..Batch::default() };
         let receipt = self.house.store.commit(batch).await.map_err(self.refusal())?;
+        if let Some(Changed::Expunged(gone)) = receipt.changes.first() {
+            let uids = gone.iter().map(|uid| uid.0).collect();
+            let (address, validity) = (&open.address, open.uid_validity.0);
+            self.house.tell_mailbox(address, "INBOX", validity, uids, MailboxChange::Expunged);
+        }
         Ok(receipt.durable)
     }
 
@@ -220,8 +240,9 @@ impl Open {
 impl Handler<Session> for Pop3 {
     async fn handle(&mut self, session: &mut Session, event: Event) {
         match event {
-            Event::Authenticate { ticket, mechanism: _, credentials } => {
-                self.authenticate(session, ticket, &credentials).await;
+            Event::Authenticate { ticket, mechanism, credentials } => {
+                let mechanism = mechanism.map_or("USER", |of| of.name());
+                self.authenticate(session, ticket, mechanism, &credentials).await;
             }
             Event::Content { ticket, uid, offset, octets_max } => {
                 self.content(session, ticket, Piece { uid, offset, octets_max }).await;
@@ -245,7 +266,7 @@ impl Handler<Session> for Pop3 {
 
 fn refusal_of_login(error: &LoginError) -> Refusal {
     match error {
-        LoginError::Wrong => Refusal::WrongLogin,
+        LoginError::Wrong | LoginError::Denied(_) => Refusal::WrongLogin,
         LoginError::Slow { .. } => Refusal::TooManyLogins,
         LoginError::Store(_) => Refusal::Temporary,
     }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use maitred_mail::{Address, Body, EnhancedStatus, ForwardPath, Recipient};
+use maitred_mail::{Address, Body, Class, Durable, EnhancedStatus, ForwardPath, Recipient};
 use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Outcome, SessionFacts};
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Mode, Session, Settled};
+use maitred_store::NewBody;
 use maitred_wire::Ticket;
 
 use super::{Receive, Transaction, broken, public_text};
 use crate::content::{Content, ContentError};
 use crate::deliver::{DeliverError, Parcel};
+use crate::filing::{self, Filing};
 use crate::house::House;
 use crate::judge::Ruling;
 use crate::resolve::{self, Place};
@@ -29,10 +31,12 @@ impl Receive {
         let Some(mut transaction) = self.transaction.take() else {
             return session.refuse(ticket, &broken());
         };
+        // The facts follow what plugins changed of the envelope, and end with the transaction.
         let end = match transaction.judge(&self.house, &self.facts).await {
             Ok(()) => self.conclude(&mut transaction, session).await,
             Err(error) => End::Ruled(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
         };
+        self.facts.transaction = None;
         self.log(&transaction, &end, octets);
         session.delay(transaction.judgement.take_delay(self.house.config.limits.delay_max));
         match end {
@@ -71,24 +75,106 @@ impl Receive {
         let return_path = trace::return_path(&transaction.envelope.reverse_path);
         let received = trace::received(&self.hop(transaction, session), &transaction.envelope);
         let octets = content.octets() + (return_path.len() + received.len()) as u64;
-        let refused = self.refused_by_quota(transaction, octets);
+        let mut refused = self.refused_by_quota(transaction, octets);
         let mut parcel = Parcel::new(&transaction.envelope, now);
         parcel.file(&transaction.judgement);
-        for (number, place) in transaction.places.iter().enumerate() {
-            if refused.iter().all(|(at, _)| *at != number) {
-                parcel.add(place);
+        let bounced = match self.file(transaction, &mut content, &mut parcel, &mut refused).await {
+            Ok(bounced) => bounced,
+            Err(refusal) => return End::Ruled(Ruling::Refuse(refusal)),
+        };
+        if parcel.is_empty() && bounced.is_empty() {
+            return match refused.into_iter().next() {
+                Some((_, refusal)) => End::Ruled(Ruling::Refuse(refusal)),
+                // Delivery hooks have discarded all of it.
+                None => End::Settled(Settled::Discarded { id }),
+            };
+        }
+        let report = filing::report(&self.house, (id, &parcel, content.head()), bounced).await;
+        let committed = match report {
+            Ok(report) => {
+                self.commit(transaction, parcel, content.into_body(&return_path, &received), report).await
             }
-        }
-        if let (true, Some((_, refusal))) = (parcel.is_empty(), refused.first()) {
-            return End::Ruled(Ruling::Refuse(refusal.clone()));
-        }
-        match parcel.commit(&self.house, content.into_body(&return_path, &received)).await {
+            Err(error) => Err(error),
+        };
+        match committed {
             Ok(durable) => End::Settled(Settled::Stored { durable, id, refused }),
             Err(error) => {
                 tracing::warn!(session = self.facts.id, mail.id = %id, %error, "message not stored");
                 End::Ruled(Ruling::Refuse(refusal_of(&error)))
             }
         }
+    }
+
+    /// Durable when this returns; then it is told.
+    async fn commit(
+        &self,
+        transaction: &Transaction,
+        parcel: Parcel,
+        body: NewBody,
+        report: Option<(NewBody, Parcel)>,
+    ) -> Result<Durable, DeliverError> {
+        let (copies, default) = (parcel.copies.clone(), parcel.mailbox.clone());
+        let (durable, changes) = parcel.commit(&self.house, body, report).await?;
+        let of = (transaction.id, &transaction.envelope.reverse_path);
+        self.house.tell_stored(of, &copies, default.as_deref(), &changes);
+        Ok(durable)
+    }
+
+    /// Fills the parcel, as the delivery hooks say where there are some. What of it is refused goes to `refused`, by place, where
+    /// every recipient has its own reply (LMTP); else to the report that is answered.
+    async fn file(
+        &self,
+        transaction: &mut Transaction,
+        content: &mut Content,
+        parcel: &mut Parcel,
+        refused: &mut Vec<(usize, Refusal)>,
+    ) -> Result<Vec<(Recipient, maitred_policy::Refusal)>, Refusal> {
+        let is_refused = |refused: &[(usize, Refusal)], number| refused.iter().any(|(at, _)| *at == number);
+        if filing::is_silent(&transaction.chain) || transaction.judgement.quarantine.is_some() {
+            for (number, place) in transaction.places.iter().enumerate() {
+                if !is_refused(refused, number) {
+                    parcel.add(place);
+                }
+            }
+            return Ok(Vec::new());
+        }
+        let places: Vec<Place> = transaction
+            .places
+            .iter()
+            .enumerate()
+            .map(|(number, place)| {
+                let is_out = is_refused(refused, number);
+                if is_out {
+                    Place { accounts: Vec::new(), remote: Vec::new(), ..place.clone() }
+                } else {
+                    place.clone()
+                }
+            })
+            .collect();
+        let body = content.body();
+        let filing = Filing {
+            house: &self.house,
+            chain: &transaction.chain,
+            session: &self.facts,
+            message: transaction.facts(content, body),
+        };
+        let filed = filing.file(&places, parcel).await;
+        transaction.judgement.hear(filed.said);
+        let mut bounced = filed.bounced;
+        let later = filed.refused.iter().find(|(_, of)| of.status.class == Class::Persistent);
+        if let (true, Some((_, later))) = (self.mode != Mode::Lmtp, later) {
+            // One reply for all: the sender keeps the message, and nobody gets it twice.
+            return Err(Refusal { status: later.status, text: later.text.clone() });
+        }
+        for (number, of) in filed.refused {
+            let is_alone = self.mode != Mode::Lmtp && !parcel.is_empty();
+            if is_alone {
+                bounced.extend(places.get(number).map(|place| (place.recipient.clone(), of)));
+            } else {
+                refused.push((number, Refusal { status: of.status, text: of.text }));
+            }
+        }
+        Ok(bounced)
     }
 
     /// RFC 2033 has a reply for each recipient, so one full mailbox does not stop the others. SMTP has one for all: there

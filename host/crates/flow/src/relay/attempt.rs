@@ -12,6 +12,7 @@ use maitred_route::{Host, NextHop, Plan, RouteError, Router, TlsPolicy};
 use maitred_smtp::client::{Config, Limits, Login, Session, TlsUse};
 
 use super::conversation::Untaken;
+use super::routing::Routed;
 use super::{Conversation, Relay};
 use crate::dialer::{Call, DialError};
 
@@ -38,7 +39,16 @@ impl Relay {
 
     async fn attempt_one(self: &Arc<Self>, unit: Unit) -> Option<Unit> {
         let router = self.router();
-        let hops = match self.hops(&router, &unit).await {
+        let found = self.hops(&router, &unit).await;
+        let (hops, source) = match self.routed(&unit, found.as_deref().unwrap_or_default()).await {
+            Routed::As(hops, source) => (Ok(hops), source),
+            Routed::Not(outcome) => {
+                self.report_all(unit, &outcome, true).await;
+                return None;
+            }
+            Routed::Next => (found, Vec::new()),
+        };
+        let hops = match hops {
             Ok(hops) => hops,
             Err(error) => {
                 let is_reachable = error.status().is_permanent();
@@ -66,7 +76,8 @@ impl Relay {
                     continue;
                 }
             };
-            match self.try_hop(&router, hop, &found, unit).await {
+            let from = source.get(number).copied().flatten();
+            match self.try_hop(&router, (hop, from), &found, unit).await {
                 Ok(Tried::Done(next)) => return next,
                 Ok(Tried::Untaken(untaken) | Tried::Unsecured(untaken)) => {
                     unit = untaken.unit;
@@ -105,7 +116,7 @@ impl Relay {
     async fn try_hop(
         self: &Arc<Self>,
         router: &Router,
-        hop: &NextHop,
+        (hop, from): (&NextHop, Option<IpAddr>),
         found: &[IpAddr],
         mut unit: Box<Unit>,
     ) -> Result<Tried, (Box<Unit>, Outcome)> {
@@ -118,7 +129,9 @@ impl Relay {
         for to in addresses {
             let call = Call {
                 to,
-                from: router.source_for(to.ip()),
+                from: from
+                    .filter(|from| from.is_ipv4() == to.is_ipv4())
+                    .or_else(|| router.source_for(to.ip())),
                 server_name: hop.host.to_string(),
                 needs_valid_certificate: hop.needs_valid_certificate,
             };

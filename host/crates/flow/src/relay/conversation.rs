@@ -84,7 +84,7 @@ impl Conversation {
         let remote = failure.reply.as_ref().map(|_| self.remote.clone());
         let is_reply = remote.is_some();
         let text = if is_reply { failure.text.clone() } else { format!("{}: {}", self.remote, failure.text) };
-        Outcome { status, remote, text, is_reply }
+        Outcome { status, remote, text, is_reply, not_before: None }
     }
 
     async fn ready(&mut self, session: &mut Session, ticket: &Ticket) {
@@ -145,6 +145,7 @@ impl Conversation {
                     remote: Some(self.remote.clone()),
                     text: reply.to_line(),
                     is_reply: true,
+                    not_before: None,
                 },
                 Fate::Unfit(failure) => Outcome { status: failure.status, ..self.outcome_of(&failure) },
                 Fate::Lost(failure) => self.outcome_of(&failure),

@@ -19,6 +19,7 @@ impl Relay {
                 text = outcome.text, "attempt"
             );
         }
+        self.house.tell_deferred(&unit, &report.outcomes);
         let id = unit.id;
         self.lock().queue.finish(unit, report, now);
         self.settle(id).await;
@@ -33,6 +34,9 @@ impl Relay {
             let written = self.write(&commit).await;
             if let Err(error) = &written {
                 tracing::warn!(mail.id = %id, %error, "what became of a message could not be written down");
+            }
+            if written.is_ok() {
+                self.house.tell_settled(&commit);
             }
             let now = self.house.now();
             self.lock().queue.end_commit(id, written.is_ok(), now);

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use maitred_flow::{Arrival, Config, House, Receive};
 use maitred_mail::directory::AliasKey;
 use maitred_mail::{AccountId, Address, Domain};
+use maitred_policy::facts::{MailboxFacts, OutcomeFacts};
 use maitred_policy::{
-    Answer, Called, Chain, Decision, Fault, Hook, HookCall, OnError, Peer, Plugin, SessionFacts,
+    Answer, Called, Chain, Decision, Fault, Herald, Hook, HookCall, OnError, Peer, Plugin, SessionFacts,
 };
 use maitred_smtp::server::{Mode, Session};
 use maitred_store::{Batch, Faults, Intent, Store};
@@ -41,6 +42,24 @@ pub struct Test {
     pub faults: Faults,
     pub clock: Arc<TestClock>,
     chain: Arc<Mutex<Arc<Chain>>>,
+    pub heard: Arc<Heard>,
+}
+
+/// What was told afterwards.
+#[derive(Default)]
+pub struct Heard {
+    pub outcomes: Mutex<Vec<OutcomeFacts>>,
+    pub mailboxes: Mutex<Vec<MailboxFacts>>,
+}
+
+impl Herald for Heard {
+    fn outcomes(&self, outcomes: Vec<OutcomeFacts>) {
+        self.outcomes.lock().unwrap().extend(outcomes);
+    }
+
+    fn mailboxes(&self, events: Vec<MailboxFacts>) {
+        self.mailboxes.lock().unwrap().extend(events);
+    }
 }
 
 pub const PASSWORD: &str = "correct horse";
@@ -73,7 +92,9 @@ impl Test {
             Arc::clone(&clock) as Arc<dyn Clock>,
             config,
         );
-        Self { house: Arc::new(house), faults, clock, chain }
+        let heard = Arc::new(Heard::default());
+        let house = house.with_herald(Arc::clone(&heard) as Arc<dyn Herald>);
+        Self { house: Arc::new(house), faults, clock, chain, heard }
     }
 
     pub fn load(&self, plugins: Vec<Arc<dyn Plugin>>) {
@@ -202,7 +223,7 @@ fn base64(text: &str) -> String {
     out
 }
 
-type Says = dyn Fn(&SessionFacts, HookCall<'_>) -> Result<Decision, Fault> + Send + Sync;
+type Says = dyn Fn(&SessionFacts, HookCall<'_>) -> Result<Answer, Fault> + Send + Sync;
 
 /// A plugin that is a closure.
 pub struct Fake {
@@ -217,6 +238,15 @@ impl Fake {
         name: &'static str,
         hook: Hook,
         answer: impl Fn(&SessionFacts, HookCall<'_>) -> Result<Decision, Fault> + Send + Sync + 'static,
+    ) -> Arc<dyn Plugin> {
+        Self::says(name, hook, move |session, call| answer(session, call).map(Answer::Filter))
+    }
+
+    /// One of a hook that is no filter.
+    pub fn says(
+        name: &'static str,
+        hook: Hook,
+        answer: impl Fn(&SessionFacts, HookCall<'_>) -> Result<Answer, Fault> + Send + Sync + 'static,
     ) -> Arc<dyn Plugin> {
         Arc::new(Self { name, hook, on_error: OnError::Tempfail, answer: Box::new(answer) })
     }
@@ -237,7 +267,7 @@ impl Plugin for Fake {
     }
 
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
-        let answer = (self.answer)(session, call).map(Answer::Filter);
+        let answer = (self.answer)(session, call);
         Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer }
     }
 }

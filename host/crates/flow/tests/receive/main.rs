@@ -5,4 +5,5 @@ mod delivery;
 mod house;
 mod logins;
 mod plugins;
+mod policy;
 mod submission;

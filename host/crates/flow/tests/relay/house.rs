@@ -1,12 +1,15 @@
 //! A house whose queue is run by hand, without timers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use maitred_flow::{Config, House, Relay, deliver};
 use maitred_mail::{Address, Domain, Envelope, MailParameters, Recipient, ReversePath, Timestamp};
-use maitred_policy::Chain;
+use maitred_policy::{
+    Answer, Called, Chain, Hook, HookCall, Hop, OnError, Plugin, RouteDecision, SessionFacts,
+};
 use maitred_queue::Standing;
 use maitred_route::Router;
 use maitred_store::{Batch, Faults, Intent, Store};
@@ -35,6 +38,35 @@ pub struct Test {
     pub world: Arc<World>,
     pub faults: Faults,
     pub clock: Arc<TestClock>,
+    chain: Arc<Mutex<Arc<Chain>>>,
+}
+
+type Answers = dyn Fn(&str, &[Hop]) -> RouteDecision + Send + Sync;
+
+/// Is given the subject of the message and the hops that were found.
+struct Routes(Box<Answers>);
+
+#[async_trait]
+impl Plugin for Routes {
+    fn name(&self) -> &str {
+        "routes"
+    }
+
+    fn has(&self, hook: Hook) -> bool {
+        hook == Hook::Route
+    }
+
+    fn on_error(&self, _: Hook) -> OnError {
+        OnError::Tempfail
+    }
+
+    async fn call(&self, _: &SessionFacts, call: HookCall<'_>) -> Called {
+        let HookCall::Route(facts, _, hops) = call else { panic!() };
+        let head = String::from_utf8(facts.head.to_vec()).unwrap();
+        let subject = head.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+        let answer = Ok(Answer::Route((self.0)(subject, hops)));
+        Called { version: "1".into(), elapsed: Duration::ZERO, answer }
+    }
 }
 
 pub const LETTER: &str = "From: <amy@a.test>\r\nSubject: hello\r\n\r\nHello,\r\n.dots\r\n";
@@ -57,7 +89,9 @@ impl Test {
         store.commit(batch).await.unwrap();
         let clock = Arc::new(TestClock { start: Instant::now(), passed_ms: AtomicU64::new(0) });
         let config = Config { hostname: "mx.a.test".to_owned(), ..Config::default() };
-        let chains = Arc::new(|| Arc::new(Chain::default()));
+        let chain = Arc::new(Mutex::new(Arc::new(Chain::default())));
+        let current = Arc::clone(&chain);
+        let chains = Arc::new(move || Arc::clone(&current.lock().unwrap()));
         let house = Arc::new(House::new(store, chains, Arc::clone(&clock) as Arc<dyn Clock>, config));
         let world = Arc::new(World::default());
         world.has_mx("b.test", &[(10, "mx.b.test")]);
@@ -66,7 +100,13 @@ impl Test {
         let queue = maitred_queue::Config::default();
         let (resolver, dialer) = (Arc::clone(&world), Arc::clone(&world));
         let relay = Relay::new(Arc::clone(&house), router, queue, resolver, dialer, Box::new(|| ()));
-        Self { house, relay: Arc::new(relay), world, faults, clock }
+        Self { house, relay: Arc::new(relay), world, faults, clock, chain }
+    }
+
+    /// One plugin with the routing hook, which answers this to everything.
+    pub fn route(&self, answer: impl Fn(&str, &[Hop]) -> RouteDecision + Send + Sync + 'static) {
+        let router: Arc<dyn Plugin> = Arc::new(Routes(Box::new(answer)));
+        *self.chain.lock().unwrap() = Arc::new(Chain::new(vec![router]));
     }
 
     /// amy sends a letter.

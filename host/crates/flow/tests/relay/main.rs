@@ -8,6 +8,7 @@ mod hosts;
 mod house;
 mod moods;
 mod operator;
+mod policy;
 mod reports;
 mod tls;
 mod world;

@@ -41,8 +41,10 @@ impl Session {
                 State::Authenticating(Box::new(running))
             }
             Exchange::Complete(credentials) => {
+                let mechanism = Some(running.sasl.mechanism());
                 self.ask(running.tag, Place::NotAuthenticated, About::Login, |ticket| Event::Authenticate {
                     ticket,
+                    mechanism,
                     credentials,
                 })
             }

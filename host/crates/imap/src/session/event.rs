@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use maitred_mail::{MailboxId, Snapshot, Uid};
 use maitred_wire::Ticket;
-use maitred_wire::sasl::Credentials;
+use maitred_wire::sasl::{Credentials, Mechanism};
 
 use crate::command::{Append, FetchItem, List, MailboxName, Numbers, SearchKey, StatusItem, StoreOperation};
 use crate::view::Messages;
@@ -19,6 +19,8 @@ pub enum Event {
     Authenticate {
         /// For the answer.
         ticket: Ticket,
+        /// By which mechanism; `None`: LOGIN.
+        mechanism: Option<Mechanism>,
         /// What the client says it is.
         credentials: Credentials,
     },

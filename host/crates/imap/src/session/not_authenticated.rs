@@ -74,6 +74,7 @@ impl Session {
         };
         self.ask(tag, Place::NotAuthenticated, About::Login, |ticket| Event::Authenticate {
             ticket,
+            mechanism: None,
             credentials,
         })
     }

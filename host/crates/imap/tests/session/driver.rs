@@ -184,7 +184,7 @@ impl Driver {
 
 fn in_words(event: Event) -> (Option<Ticket>, String) {
     match event {
-        Event::Authenticate { ticket, credentials } => {
+        Event::Authenticate { ticket, credentials, .. } => {
             let words = format!("Authenticate {} {}", credentials.authentication, credentials.password);
             (Some(ticket), words)
         }

@@ -192,7 +192,8 @@ impl<'a> Draft<'a> {
         if is_deferral(outcome.status) && !is_expired {
             if let Some(queued) = self.recipients.get_mut(at) {
                 // One last time when it expires, if that is before.
-                let next = self.config.next_due(self.id, attempts, arrived.at);
+                let scheduled = self.config.next_due(self.id, attempts, arrived.at);
+                let next = outcome.not_before.unwrap_or(scheduled);
                 let due = next.min(self.expires).max(arrived.at.plus(PAUSE_MIN));
                 let Outcome { status, remote, text, .. } = outcome;
                 queued.state = State::Deferred { status, remote, text, attempts, due };
@@ -265,7 +266,7 @@ fn settled(queued: QueuedRecipient, is_expired: bool) -> Settled {
         State::Fresh => Outcome::local(EnhancedStatus::EXPIRED, "could not be tried"),
         State::Deferred { status, remote, text, .. } => {
             let is_reply = remote.is_some();
-            Outcome { status, remote, text, is_reply }
+            Outcome { status, remote, text, is_reply, not_before: None }
         }
     };
     Settled { recipient: queued.recipient, outcome, last_attempt: None, is_expired }

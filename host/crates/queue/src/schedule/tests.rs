@@ -36,7 +36,13 @@ fn queue(entries: &[&[&str]]) -> Queue {
 
 fn outcome(status: &str) -> Outcome {
     let status = EnhancedStatus::parse(status).unwrap();
-    Outcome { status, remote: Some("mx.b.test".into()), text: "said so".into(), is_reply: true }
+    Outcome {
+        status,
+        remote: Some("mx.b.test".into()),
+        text: "said so".into(),
+        is_reply: true,
+        not_before: None,
+    }
 }
 
 fn all(unit: &Unit, status: &str) -> Report {
@@ -375,4 +381,19 @@ proptest! {
         prop_assert_eq!(told.len(), 6);
         prop_assert!(queue.destinations.is_empty() && queue.agenda.is_empty() && queue.deadlines.is_empty());
     }
+}
+
+#[test]
+fn what_policy_holds_is_tried_when_policy_says() {
+    let mut queue = queue(&[&["x@b.test"]]);
+    let until = after("3h");
+    let unit = queue.next_unit(START).unwrap();
+    let held = Outcome { not_before: Some(until), ..Outcome::local(EnhancedStatus::TRY_LATER, "held") };
+    let id = unit.id;
+    let outcomes = vec![(unit.recipients[0].address.clone(), held)];
+    queue.finish(unit, Report { outcomes, is_reachable: true }, START);
+    let commit = queue.begin_commit(id, START).unwrap();
+    assert_eq!(commit.next.map(|entry| entry.due), Some(until));
+    queue.end_commit(id, true, START);
+    assert!(queue.next_unit(after("2h")).is_none() && queue.next_unit(until).is_some());
 }

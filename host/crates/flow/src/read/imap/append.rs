@@ -12,6 +12,7 @@ use crate::content::{Content, ContentError};
 
 /// A message on its way.
 pub(super) struct Appending {
+    name: String,
     mailbox: MailboxId,
     flags: FlagList,
     internal_date: Timestamp,
@@ -40,6 +41,7 @@ impl Imap {
         }
         let head_octets_max = self.house.config.limits.header_octets_max;
         Ok(Appending {
+            name: append.mailbox.to_string(),
             mailbox,
             flags: append.flags,
             internal_date: append.internal_date.unwrap_or_else(|| self.house.now()),
@@ -72,17 +74,22 @@ impl Imap {
         let Some(Running::Append(appending)) = running else {
             return self.refuse(session, ticket, Refusal::Broken);
         };
+        let name = appending.name.clone();
         let changed = self.end_append(*appending).await;
         self.update(session);
         match changed {
-            Ok(Changed::Delivered { uid_validity, uid, .. }) => session.appended(ticket, uid_validity, uid),
+            Ok(Changed::Delivered { uid_validity, uid, .. }) => {
+                self.tell_appended(&name, uid_validity, &[uid]);
+                session.appended(ticket, uid_validity, uid);
+            }
             Ok(_) => session.refuse(ticket, Refusal::Broken),
             Err(refusal) => session.refuse(ticket, refusal),
         }
     }
 
     async fn end_append(&self, appending: Appending) -> Result<Changed, Refusal> {
-        let Appending { mailbox, flags: FlagList { flags, keywords }, internal_date, content } = appending;
+        let Appending { name: _, mailbox, flags: FlagList { flags, keywords }, internal_date, content } =
+            appending;
         let mut content = content?;
         content.end().await.map_err(|error| refusal_of_content(self.session, &error))?;
         let batch = Batch {

@@ -33,7 +33,10 @@ impl Imap {
         let changed = self.commit_when(Intent::Flags(change), Urgency::Soon).await;
         self.update(session);
         match changed.map_err(self.refusal()) {
-            Ok(Changed::Flags { entries, .. }) => session.stored(ticket, &entries),
+            Ok(Changed::Flags { entries, .. }) => {
+                self.tell_flags(&entries);
+                session.stored(ticket, &entries);
+            }
             Ok(_) => session.refuse(ticket, Refusal::Broken),
             Err(refusal) => session.refuse(ticket, refusal),
         }
@@ -65,7 +68,14 @@ impl Imap {
             Ok(Changed::Copied { uids, .. }) if uids.is_empty() && is_any => {
                 session.refuse(ticket, Refusal::Expunged);
             }
-            Ok(Changed::Copied { uid_validity, uids }) => session.copied(ticket, uid_validity, &uids),
+            Ok(Changed::Copied { uid_validity, uids }) => {
+                let (old, new): (Vec<Uid>, Vec<Uid>) = uids.iter().copied().unzip();
+                self.tell_appended(to, uid_validity, &new);
+                if is_move {
+                    self.tell_expunged(&old);
+                }
+                session.copied(ticket, uid_validity, &uids);
+            }
             Ok(_) => session.refuse(ticket, Refusal::Broken),
             Err(refusal) => session.refuse(ticket, refusal),
         }
@@ -79,6 +89,10 @@ impl Imap {
             return Ok(());
         }
         let intent = Intent::Expunge { mailbox, uids, only_deleted: true };
-        self.commit(intent).await.map(drop).map_err(self.refusal())
+        match self.commit(intent).await.map_err(self.refusal())? {
+            Changed::Expunged(uids) => self.tell_expunged(&uids),
+            _ => return Err(Refusal::Broken),
+        }
+        Ok(())
     }
 }
