@@ -8,6 +8,7 @@ mod ask;
 mod bench;
 mod check;
 mod domain;
+mod explain;
 mod password;
 mod plugin;
 mod queue;

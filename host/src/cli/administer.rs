@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::account::AccountCommand;
 use super::alias::AliasCommand;
 use super::domain::DomainCommand;
+use super::explain::{self, ExplainArguments};
 use super::plugin::PluginCommand;
 use super::queue::QueueCommand;
 use super::store::StoreCommand;
@@ -27,6 +28,8 @@ pub(super) enum Administer {
     /// Plugins: load, try out, promote, go back, record; make, check, test and replay without a server
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Shows how mail to an address would travel: plugins with their verdicts, aliases, routes; nothing is sent
+    Explain(ExplainArguments),
     /// Mail on its way out: list, show, retry, hold, release, cancel
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -37,6 +40,11 @@ pub(super) enum Administer {
     /// What is on disk: check, stats
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Shows the life of one of the last messages: who sent it, what plugins said, what became of it
+    Trace {
+        /// Its name as in the log and the reply to DATA, its name in the queue, or its Message-ID
+        name: String,
+    },
 }
 
 impl Administer {
@@ -75,10 +83,12 @@ impl Administer {
             Self::Alias(alias) => (alias.command(), None),
             Self::Domain(domain) => (domain.command(), None),
             Self::Plugin(plugin) => (plugin.command()?, None),
+            Self::Explain(explain) => (explain.command()?, None),
             Self::Queue(queue) => (queue.command(), None),
             Self::Reload => (Command::Reload, None),
             Self::Status => (Command::Status, None),
             Self::Store(store) => (store.command(), None),
+            Self::Trace { name } => (Command::Trace { name: name.clone() }, None),
         })
     }
 
@@ -88,10 +98,12 @@ impl Administer {
             Self::Alias(alias) => alias.text(answer),
             Self::Domain(domain) => domain.text(answer),
             Self::Plugin(plugin) => plugin.text(answer),
+            Self::Explain(_) => explain::journey(answer),
             Self::Queue(queue) => queue.text(answer),
             Self::Reload => "configuration, certificates and plugins reread\n".to_owned(),
             Self::Status => status::show(answer),
             Self::Store(store) => store.text(answer),
+            Self::Trace { .. } => explain::life(answer),
         }
     }
 }

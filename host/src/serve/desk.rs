@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use maitred_admin::ServerDesk;
+use maitred_flow::explain::Inquiry;
 
 use super::Shared;
+use maitred_policy::Registry as _;
 
 #[async_trait]
 impl ServerDesk for Shared {
@@ -19,11 +21,21 @@ impl ServerDesk for Shared {
             "domains": directory.domains.len(),
             "accounts": directory.accounts.len(),
             "queued": self.relay.len(),
+            "plugins": self.plugins.list().iter().map(|plugin| format!("{} {}", plugin.name, plugin.version)).collect::<Vec<_>>(),
             "store": self.store.stats(),
         })
     }
 
     async fn reload(&self) -> Result<(), String> {
         Shared::reload(self).await
+    }
+
+    fn trace(&self, name: &str) -> Option<serde_json::Value> {
+        let life = self.house.chronicle.find(name)?;
+        serde_json::to_value(life).ok()
+    }
+
+    async fn explain(&self, inquiry: &Inquiry) -> serde_json::Value {
+        serde_json::to_value(self.relay.explain(inquiry).await).unwrap_or_default()
     }
 }

@@ -5,11 +5,72 @@ use std::sync::Arc;
 use maitred_admin::http::{self, HttpFacts, MailService, Metric, MetricKind, Security, Service};
 use maitred_mail::Domain;
 use maitred_net::{Listener, Stop};
-use maitred_policy::Registry as _;
+use maitred_plugin_host::PluginHost;
+use maitred_policy::{HookStats, Registry as _};
 use tokio::task::JoinSet;
 
 use super::Shared;
 use crate::config::Protocol;
+
+/// What calls of plugins came to, and what plugins count themselves.
+fn plugin_metrics(plugins: &PluginHost) -> Vec<Metric> {
+    let stats = plugins.stats();
+    let labels = |of: &HookStats| {
+        [("plugin", &of.plugin), ("version", &of.version), ("mode", &of.mode)]
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .into_iter()
+            .chain([("hook".to_owned(), of.hook.name().to_owned())])
+            .collect::<Vec<_>>()
+    };
+    let metric = |name: &str, help: &str, kind, value, labels| Metric {
+        name: name.to_owned(),
+        help: help.to_owned(),
+        kind,
+        value,
+        labels,
+    };
+    let mut metrics = Vec::new();
+    for of in &stats {
+        for (verdict, count) in &of.verdicts {
+            let mut labels = labels(of);
+            labels.push(("verdict".to_owned(), verdict.clone()));
+            let help = "Calls of a plugin, by verdict; without a decision: fault:…";
+            metrics.push(metric(
+                "maitred_plugin_calls_total",
+                help,
+                MetricKind::Counter,
+                as_float(*count),
+                labels,
+            ));
+        }
+    }
+    type Figure = fn(&HookStats) -> f64;
+    let figures: [(&str, &str, MetricKind, Figure); 4] = [
+        ("maitred_plugin_call_seconds_total", "Time of calls", MetricKind::Counter, |of| of.elapsed_s),
+        ("maitred_plugin_wait_seconds_total", "Of it, waiting for the outside", MetricKind::Counter, |of| {
+            of.host_s
+        }),
+        ("maitred_plugin_host_calls_total", "Calls of the host", MetricKind::Counter, |of| {
+            as_float(of.host_calls)
+        }),
+        ("maitred_plugin_memory_octets_max", "Most memory of a call", MetricKind::Gauge, |of| {
+            as_float(of.memory_max)
+        }),
+    ];
+    for (name, help, kind, figure) in figures {
+        metrics.extend(stats.iter().map(|of| metric(name, help, kind, figure(of), labels(of))));
+    }
+    metrics.extend(plugins.metrics().into_iter().map(|own| {
+        let kind = if own.is_counter { MetricKind::Counter } else { MetricKind::Gauge };
+        metric(own.name, "Counted by a plugin, or of what it was granted", kind, own.value, own.labels)
+    }));
+    metrics
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the text format has no other numbers")]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
 
 /// Serves the pages on one listener.
 pub(super) fn serve(running: &mut JoinSet<()>, shared: &Arc<Shared>, socket: Listener, stop: &Stop) {
@@ -59,18 +120,7 @@ impl HttpFacts for Shared {
             octets,
             Vec::new(),
         );
-        let plugins = self.plugins.list();
-        for (name, help, figure) in [
-            ("maitred_plugin_calls_total", "Calls of a plugin", 0),
-            ("maitred_plugin_faults_total", "Calls without a decision", 1),
-        ] {
-            for plugin in &plugins {
-                let labels =
-                    vec![("plugin".into(), plugin.name.clone()), ("version".into(), plugin.version.clone())];
-                let value = [plugin.calls, plugin.faults].get(figure).copied().unwrap_or_default();
-                add(name, help, MetricKind::Counter, value, labels);
-            }
-        }
+        metrics.extend(plugin_metrics(&self.plugins));
         metrics
     }
 

@@ -112,6 +112,16 @@ pub enum Command {
         /// What.
         plugin: PluginCommand,
     },
+    /// The life of one of the last messages.
+    Trace {
+        /// Its name, its name in the queue, or its Message-ID.
+        name: String,
+    },
+    /// How mail would travel; nothing is sent.
+    Explain {
+        /// Which.
+        inquiry: maitred_flow::explain::Inquiry,
+    },
     /// How the server is.
     Status,
     /// Configuration, certificates and plugins are read again.
@@ -209,7 +219,9 @@ impl Command {
     /// True when only a running server can do it; all others can be done on the store alone.
     pub fn needs_server(&self) -> bool {
         match self {
-            Self::Plugin { .. } | Self::Status | Self::Reload => true,
+            Self::Plugin { .. } | Self::Trace { .. } | Self::Explain { .. } | Self::Status | Self::Reload => {
+                true
+            }
             Self::DomainAdd { .. }
             | Self::DomainRemove { .. }
             | Self::DomainList

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use maitred_flow::Relay;
+use maitred_flow::explain::Inquiry;
 use maitred_policy::Registry;
 use maitred_queue::{QueueId, Standing};
 use maitred_store::Store;
@@ -60,6 +61,10 @@ pub trait ServerDesk: Send + Sync {
     fn status(&self) -> serde_json::Value;
     /// Reads configuration, certificates and plugins again; when that fails nothing has changed.
     async fn reload(&self) -> Result<(), String>;
+    /// The life of a message; `None`: not among the last.
+    fn trace(&self, name: &str) -> Option<serde_json::Value>;
+    /// How mail would travel.
+    async fn explain(&self, inquiry: &Inquiry) -> serde_json::Value;
 }
 
 /// Where commands are done.

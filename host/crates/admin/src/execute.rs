@@ -40,6 +40,13 @@ pub async fn execute(desk: &Desk, command: Command) -> Result<Value, Problem> {
         Command::QueueRelease { selection } => queue::order(desk, queue::Order::Release, &selection).await,
         Command::QueueCancel { selection } => queue::order(desk, queue::Order::Cancel, &selection).await,
         Command::Plugin { plugin } => plugins::execute(desk, plugin).await,
+        Command::Trace { name } => {
+            let unknown = || {
+                Problem::new(Kind::NotFound, format!("{name} is not among the last messages; see the log"))
+            };
+            server(desk)?.trace(&name).ok_or_else(unknown)
+        }
+        Command::Explain { inquiry } => Ok(server(desk)?.explain(&inquiry).await),
         Command::Status => Ok(server(desk)?.status()),
         Command::Reload => {
             let reloaded = server(desk)?.reload().await;

@@ -31,6 +31,14 @@ pub fn has(head: &[u8], name: &str) -> bool {
     fields(head).any(|field| field.is(name))
 }
 
+/// The value of the first field of this name, on one line, at most 200 octets of it.
+pub fn value(head: &[u8], name: &str) -> Option<String> {
+    let field = fields(head).find(|field| field.is(name))?;
+    let octets = field.octets.get(name.len() + 1..)?.trim_ascii();
+    let text = String::from_utf8_lossy(octets.get(..200).unwrap_or(octets));
+    Some(text.replace(char::is_control, ""))
+}
+
 /// How many fields of this name the section has.
 pub fn count(head: &[u8], name: &str) -> usize {
     fields(head).filter(|field| field.is(name)).count()

@@ -8,6 +8,7 @@ use maitred_policy::{Chains, Herald, Silence};
 use maitred_store::Store;
 use maitred_wire::Clock;
 
+use crate::chronicle::Chronicle;
 use crate::login::Logins;
 use crate::maildrop::Maildrops;
 
@@ -69,6 +70,8 @@ pub struct House {
     pub maildrops: Maildrops,
     /// Who is told afterwards what happened.
     pub herald: Arc<dyn Herald>,
+    /// The last messages.
+    pub chronicle: Chronicle,
     /// How flow behaves.
     pub config: Config,
 }
@@ -84,6 +87,7 @@ impl House {
             logins,
             maildrops: Maildrops::default(),
             herald: Arc::new(Silence),
+            chronicle: Chronicle::default(),
             config,
         }
     }

@@ -3,9 +3,11 @@
 //! Async without a runtime: time comes from a `Clock`, octets and timers are the drivers' matter.
 
 mod bounce;
+pub mod chronicle;
 pub mod content;
 pub mod deliver;
 pub mod dialer;
+pub mod explain;
 mod filing;
 pub mod head;
 pub mod house;

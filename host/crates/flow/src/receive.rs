@@ -76,6 +76,10 @@ struct Transaction {
     /// Decided before the end of data; told then.
     ruling: Ruling,
     began: Instant,
+    /// As the header section says.
+    message_id: Option<String>,
+    /// What the queue calls it.
+    queued: Vec<MessageId>,
 }
 
 impl Receive {
@@ -198,6 +202,8 @@ impl Receive {
                 content: None,
                 ruling: Ruling::Go,
                 began: self.house.clock.now(),
+                message_id: None,
+                queued: Vec::new(),
             }));
         } else {
             self.facts.transaction = None;
@@ -257,6 +263,21 @@ impl Receive {
             Ok(false) => {}
             Ok(true) => transaction.head_is_complete(&self.house, &self.facts).await,
             Err(error) => transaction.stop(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
+        }
+    }
+
+    /// The transaction comes to nothing; if policy had something to say about it, that is remembered.
+    fn give_up(&mut self) {
+        if let Some(transaction) = self.transaction.take()
+            && !transaction.judgement.said.is_empty()
+        {
+            let elapsed = self.house.clock.now().saturating_duration_since(transaction.began);
+            let life = transaction.life(
+                &self.facts,
+                self.house.now(),
+                (0, EnhancedStatus::OK, "abandoned", elapsed),
+            );
+            self.house.chronicle.note(life);
         }
     }
 
@@ -334,14 +355,14 @@ impl Handler<Session> for Receive {
             Event::Chunk(octets) => self.chunk(octets).await,
             Event::EndOfData { ticket, octets } => self.end_of_data(session, ticket, octets).await,
             Event::Reset => {
-                self.transaction = None;
+                self.give_up();
                 self.facts.transaction = None;
             }
         }
     }
 
     async fn closed(&mut self, _session: &mut Session) {
-        self.transaction = None;
+        self.give_up();
         self.judgement.ask(&self.chain, &self.facts, HookCall::Disconnect).await;
     }
 }

@@ -23,6 +23,7 @@ use crate::dialer::Dialer;
 use crate::house::House;
 
 pub use conversation::Conversation;
+pub(crate) use routing::to_hop;
 
 /// All mail on its way out.
 pub struct Relay {
@@ -119,7 +120,7 @@ impl Relay {
         self.lock().queue.next_unit_for(domain, now)
     }
 
-    fn router(&self) -> Arc<Router> {
+    pub(crate) fn router(&self) -> Arc<Router> {
         Arc::clone(&self.lock().router)
     }
 

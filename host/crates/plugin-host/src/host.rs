@@ -19,7 +19,7 @@ use crate::config::{Bundled, Config, PluginConfig};
 use crate::engine::{Machine, Pace};
 use crate::load::{COMPONENT_OCTETS_MAX, Loader, digest};
 use crate::loaded::{Loaded, Origin};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Number};
 use crate::record::Recorder;
 use crate::seat::Seat;
 use crate::trial::OnTrial;
@@ -48,6 +48,19 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// A number of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnMetric {
+    /// Its name.
+    pub name: &'static str,
+    /// It only grows.
+    pub is_counter: bool,
+    /// Name, value.
+    pub labels: Vec<(String, String)>,
+    /// The number.
+    pub value: f64,
 }
 
 /// All plugins of a server.
@@ -370,33 +383,45 @@ impl PluginHost {
         }
     }
 
-    /// Numbers that plugins count themselves, and how often each used what it was granted, as Prometheus text.
-    pub fn metrics(&self) -> String {
-        use std::fmt::Write as _;
+    /// Numbers that plugins count themselves (`maitred_plugin_own_total`, `maitred_plugin_own`, with the plugin's name for it as the
+    /// label `name`), and how often each used what it was granted (`maitred_plugin_capability_total`).
+    pub fn metrics(&self) -> Vec<OwnMetric> {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut out = String::new();
-        // Writing to a String does not fail.
+        let mut all = Vec::new();
         for (name, named) in &names {
+            let plugin = || ("plugin".to_owned(), name.clone());
             for (capability, count) in named.metrics.audit().filter(|(_, count)| *count > 0) {
-                let capability = capability.name();
-                let _ = writeln!(
-                    out,
-                    "maitred_plugin_capability_total{{plugin=\"{name}\",capability=\"{capability}\"}} {count}"
-                );
+                all.push(OwnMetric {
+                    name: "maitred_plugin_capability_total",
+                    is_counter: true,
+                    labels: vec![plugin(), ("capability".to_owned(), capability.name().to_owned())],
+                    value: as_float(count),
+                });
             }
-            for (series, labels, number) in named.metrics.list() {
-                let (kind, value) = match number {
-                    crate::metrics::Number::Counter(count) => ("counter", count.to_string()),
-                    crate::metrics::Number::Gauge(value) => ("gauge", value.to_string()),
-                };
-                let _ = writeln!(
-                    out,
-                    "maitred_plugin_own_{kind}{{plugin=\"{name}\",name=\"{series}\"{labels}}} {value}"
-                );
+            for (series, mut labels, number) in named.metrics.list() {
+                labels.splice(0..0, [plugin(), ("name".to_owned(), series)]);
+                all.push(match number {
+                    Number::Counter(count) => OwnMetric {
+                        name: "maitred_plugin_own_total",
+                        is_counter: true,
+                        labels,
+                        value: as_float(count),
+                    },
+                    Number::Gauge(value) => {
+                        OwnMetric { name: "maitred_plugin_own", is_counter: false, labels, value }
+                    }
+                });
             }
         }
-        out
+        // Those of one name stand together.
+        all.sort_by_key(|metric| metric.name);
+        all
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics have no other numbers")]
+fn as_float(count: u64) -> f64 {
+    count as f64
 }
 
 /// Obeyed, or tried out, as its configuration says. One that runs goes on with what it has counted.

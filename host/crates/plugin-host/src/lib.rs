@@ -37,5 +37,5 @@ pub use bench::{Bench, Inspection, Replay, Replayed};
 pub use config::{Bundled, CallLimits, Config, PluginConfig};
 pub use grants::Grants;
 pub use herald::PluginHerald;
-pub use host::{Error, PluginHost};
+pub use host::{Error, OwnMetric, PluginHost};
 pub use outside::Nowhere;

@@ -14,8 +14,9 @@ use crate::breaker::{Breaker, Turn};
 use crate::config::PluginConfig;
 use crate::engine::Machine;
 use crate::hooks::Hooks;
-use crate::load::{bound, first_line};
-use crate::state::{Exhausted, Identity, Means, State};
+use crate::load::{bound, first_line, now_ms};
+use crate::outside::Void;
+use crate::state::{Exhausted, Identity, Means, Seed, State};
 use crate::stats::{Stats, Used};
 
 /// A plugin ready to be called.
@@ -151,6 +152,20 @@ impl Loaded {
         let used = Used { elapsed: began.elapsed(), ..used };
         self.stats.note(call.hook(), &answer, used);
         Ran { answer, elapsed: used.elapsed, transcript }
+    }
+
+    /// Asks it with its effects void; nothing is counted.
+    pub(crate) async fn rehearse(&self, session: &SessionFacts, call: HookCall<'_>) -> Ran {
+        let means = Means {
+            outside: Arc::new(Void::over(Arc::clone(&self.outside), Arc::default())),
+            now_ms: now_ms(),
+            seed: Seed::System,
+            transcript: None,
+            is_void: true,
+        };
+        let began = Instant::now();
+        let (answer, _, transcript) = self.run_in_time(session, call, means).await;
+        Ran { answer, elapsed: began.elapsed(), transcript }
     }
 
     async fn run_in_time(

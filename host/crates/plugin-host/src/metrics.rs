@@ -1,7 +1,6 @@
 //! The numbers of a plugin: its own, and how often it used what it was granted. One for each name, whatever its version.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,10 +20,12 @@ pub(crate) enum Number {
     Gauge(f64),
 }
 
+type Labels = Vec<(String, String)>;
+
 /// What a plugin counts.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    series: Mutex<BTreeMap<(String, String), Number>>,
+    series: Mutex<BTreeMap<(String, Labels), Number>>,
     used: [AtomicU64; Capability::ALL.len()],
 }
 
@@ -55,27 +56,28 @@ impl Metrics {
         }
     }
 
-    /// Name, labels as Prometheus writes them, value and kind.
-    pub(crate) fn list(&self) -> Vec<(String, String, Number)> {
+    /// Name, labels, value.
+    pub(crate) fn list(&self) -> Vec<(String, Labels, Number)> {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         series.iter().map(|((name, labels), number)| (name.clone(), labels.clone(), *number)).collect()
     }
 }
 
-fn written(name: &str, labels: &[(String, String)]) -> Option<String> {
+fn written(name: &str, labels: &[(String, String)]) -> Option<Labels> {
     if !is_name(name) || labels.len() > LABELS_MAX {
         return None;
     }
-    let mut text = String::new();
+    let mut checked = Labels::new();
     for (label, value) in labels {
-        if !is_name(label) || label == "plugin" || value.len() > TEXT_OCTETS_MAX {
+        if !is_name(label) || ["plugin", "name"].contains(&label.as_str()) || value.len() > TEXT_OCTETS_MAX {
             return None;
         }
-        let value: String = value.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect();
-        // Writing to a String does not fail.
-        let _ = write!(text, ",{label}=\"{value}\"");
+        checked.push((
+            label.clone(),
+            value.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect(),
+        ));
     }
-    Some(text)
+    Some(checked)
 }
 
 fn is_name(name: &str) -> bool {
@@ -97,7 +99,7 @@ mod tests {
         metrics.note("seen", &label("a"), Number::Gauge(9.0));
         metrics.note("Bad", &[], Number::Counter(1));
         metrics.note("bad", &[("plugin".to_owned(), "x".to_owned())], Number::Counter(1));
-        assert_eq!(metrics.list(), [("seen".to_owned(), ",kind=\"a\"".to_owned(), Number::Counter(3))]);
+        assert_eq!(metrics.list(), [("seen".to_owned(), label("a"), Number::Counter(3))]);
         for number in 0..200 {
             metrics.note(&format!("n{number}"), &[], Number::Gauge(1.0));
         }

@@ -92,6 +92,18 @@ impl Plugin for Seat {
         }
         self.call_kept(session, call).await
     }
+
+    async fn rehearse(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        let is_canary = self.trial.as_ref().is_some_and(|trial| trial.takes(session, call));
+        let candidate = self.trial.as_ref().filter(|_| is_canary).map(|trial| &trial.candidate);
+        match candidate.or(self.primary.as_ref()) {
+            Some(loaded) => {
+                let Ran { answer, elapsed, .. } = loaded.rehearse(session, call).await;
+                Called { version: Arc::clone(&loaded.version), elapsed, answer }
+            }
+            None => Called { version: "none".into(), elapsed: Duration::ZERO, answer: Ok(Answer::Told) },
+        }
+    }
 }
 
 impl Seat {

@@ -92,6 +92,10 @@ pub trait Plugin: Send + Sync {
     fn on_error(&self, hook: Hook) -> OnError;
     /// Asks it. A filter hook is answered by [`Answer::Filter`], and so on.
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called;
+    /// Asks it for the sake of the answer alone: what it would change outside is void, and it is not counted.
+    async fn rehearse(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        self.call(session, call).await
+    }
 }
 
 /// A loaded plugin as the operator sees it.

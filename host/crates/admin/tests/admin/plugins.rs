@@ -176,6 +176,14 @@ impl ServerDesk for Server {
     async fn reload(&self) -> Result<(), String> {
         Err("maitred.toml:3: hostname".to_owned())
     }
+
+    fn trace(&self, name: &str) -> Option<Value> {
+        (name == "known").then(|| json!({ "id": name }))
+    }
+
+    async fn explain(&self, inquiry: &maitred_flow::explain::Inquiry) -> Value {
+        json!({ "to": inquiry.to })
+    }
 }
 
 #[tokio::test]
@@ -184,4 +192,14 @@ async fn the_server_tells_its_status_and_why_it_did_not_reload() {
     assert_eq!(ask(&desk, json!({ "command": "status" })).await, json!({ "listeners": [] }));
     let failed = refused(&desk, json!({ "command": "reload" })).await;
     assert_eq!(failed, (Kind::Failed, "maitred.toml:3: hostname".to_owned()));
+}
+
+#[tokio::test]
+async fn a_message_is_traced_and_mail_explained() {
+    let desk = desk().with_server(Arc::new(Server));
+    assert_eq!(ask(&desk, json!({ "command": "trace", "name": "known" })).await["id"], "known");
+    assert_eq!(refused(&desk, json!({ "command": "trace", "name": "x" })).await.0, Kind::NotFound);
+    let inquiry = json!({ "to": "bob@a.test", "from": null, "ip": "192.0.2.1", "helo": "c.test", "login": null, "message": null });
+    let explained = ask(&desk, json!({ "command": "explain", "inquiry": inquiry })).await;
+    assert_eq!(explained, json!({ "to": "bob@a.test" }));
 }

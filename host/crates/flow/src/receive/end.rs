@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use maitred_mail::{Address, Body, Class, Durable, EnhancedStatus, ForwardPath, Recipient};
+use maitred_mail::{Address, Body, Class, Durable, EnhancedStatus, ForwardPath, Recipient, Timestamp};
 use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Outcome, SessionFacts};
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Mode, Session, Settled};
-use maitred_store::NewBody;
+use maitred_store::{Changed, NewBody};
 use maitred_wire::Ticket;
 
 use super::{Receive, Transaction, broken, public_text};
+use crate::chronicle::{Life, Word};
 use crate::content::{Content, ContentError};
 use crate::deliver::{DeliverError, Parcel};
 use crate::filing::{self, Filing};
@@ -108,13 +109,18 @@ impl Receive {
     /// Durable when this returns; then it is told.
     async fn commit(
         &self,
-        transaction: &Transaction,
+        transaction: &mut Transaction,
         parcel: Parcel,
         body: NewBody,
         report: Option<(NewBody, Parcel)>,
     ) -> Result<Durable, DeliverError> {
         let (copies, default) = (parcel.copies.clone(), parcel.mailbox.clone());
         let (durable, changes) = parcel.commit(&self.house, body, report).await?;
+        let queued = |change: &Changed| match change {
+            Changed::Queued(id) => Some(*id),
+            _ => None,
+        };
+        transaction.queued = changes.iter().filter_map(queued).collect();
         let of = (transaction.id, &transaction.envelope.reverse_path);
         self.house.tell_stored(of, &copies, default.as_deref(), &changes);
         Ok(durable)
@@ -217,6 +223,11 @@ impl Receive {
             End::Ruled(Ruling::Go) => (EnhancedStatus::TRY_LATER, "broken"),
         };
         let elapsed = self.house.clock.now().saturating_duration_since(transaction.began);
+        self.house.chronicle.note(transaction.life(
+            &self.facts,
+            self.house.now(),
+            (octets, status, verdict, elapsed),
+        ));
         tracing::info!(
             session = self.facts.id,
             protocol = self.facts.listener,
@@ -234,9 +245,36 @@ impl Receive {
 }
 
 impl Transaction {
+    /// What is remembered of it.
+    pub(super) fn life(
+        &self,
+        session: &SessionFacts,
+        now: Timestamp,
+        (octets, status, verdict, elapsed): (u64, EnhancedStatus, &str, std::time::Duration),
+    ) -> Life {
+        Life {
+            id: self.id.to_string(),
+            message_id: self.message_id.clone(),
+            session: session.id.clone(),
+            protocol: session.listener.clone(),
+            peer: session.peer.remote.to_string(),
+            at_ms: now.0,
+            reverse_path: self.envelope.reverse_path.to_string(),
+            recipients: self.envelope.recipients.iter().take(20).map(|to| to.address.to_string()).collect(),
+            octets,
+            status: status.to_string(),
+            verdict: verdict.to_owned(),
+            elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            policy: self.judgement.said.iter().map(Word::from).collect(),
+            queued: self.queued.iter().map(ToString::to_string).collect(),
+            attempts: Vec::new(),
+        }
+    }
+
     /// The header section is in: loops are found, and the header hook is asked.
     pub(super) async fn head_is_complete(&mut self, house: &House, session: &SessionFacts) {
         let Some(content) = self.content.as_ref() else { return };
+        self.message_id = head::value(content.head(), "Message-ID");
         if head::count(content.head(), "Received") > house.config.limits.received_max {
             return self.stop(Ruling::Refuse(Refusal::new(EnhancedStatus::LOOP, "Too many hops")));
         }

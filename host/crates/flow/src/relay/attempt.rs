@@ -102,7 +102,7 @@ impl Relay {
         None
     }
 
-    async fn hops(&self, router: &Router, unit: &Unit) -> Result<Vec<NextHop>, RouteError> {
+    pub(crate) async fn hops(&self, router: &Router, unit: &Unit) -> Result<Vec<NextHop>, RouteError> {
         match router.plan(&unit.domain) {
             Plan::Hops(hops) => Ok(hops),
             Plan::AskMx => {

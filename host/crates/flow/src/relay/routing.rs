@@ -43,7 +43,7 @@ impl Relay {
                 ));
             }
         };
-        let candidates: Vec<Hop> = found.iter().filter_map(to_hop).collect();
+        let candidates: Vec<Hop> = found.iter().map(to_hop).collect();
         let session = SessionFacts::internal(self.house.now());
         let call = HookCall::Route(&facts, &unit.domain, &candidates);
         let (answer, said) = chain.first(&session, call).await;
@@ -123,8 +123,8 @@ impl Body for Rest {
     }
 }
 
-fn to_hop(of: &NextHop) -> Option<Hop> {
-    Some(Hop {
+pub(crate) fn to_hop(of: &NextHop) -> Hop {
+    Hop {
         host: match &of.host {
             Host::Name(name) => HopHost::Name(name.clone()),
             Host::Ip(ip) => HopHost::Ip(*ip),
@@ -136,7 +136,7 @@ fn to_hop(of: &NextHop) -> Option<Hop> {
             TlsPolicy::Require => HopTls::Required,
         },
         source: None,
-    })
+    }
 }
 
 /// A hop that a static route has keeps its credentials: plugins never see them. Any other has none.
