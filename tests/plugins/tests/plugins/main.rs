@@ -1,0 +1,8 @@
+//! Real components on the real host: what they may, what they may not, and what it costs the others.
+
+mod capabilities;
+mod faults;
+mod filters;
+mod hooks;
+mod life;
+mod world;
