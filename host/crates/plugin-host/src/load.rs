@@ -277,7 +277,7 @@ fn check_imports(engine: &wasmtime::Engine, component: &Component, grants: &Gran
             Ok(Some(capability)) => {
                 return Err(format!(
                     "it imports {import}, which was not granted: grants = [{:?}]",
-                    capability.name()
+                    capability.word()
                 ));
             }
             Err(()) => return Err(format!("it imports {import}, which nothing grants")),

@@ -256,6 +256,14 @@ impl Capability {
         }
     }
 
+    /// As an operator writes it among the grants.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http:https://HOST",
+            other => other.name(),
+        }
+    }
+
     /// Each of them.
     pub const ALL: [Self; 5] = [Self::Store, Self::Dns, Self::Directory, Self::Http, Self::Submit];
 }
