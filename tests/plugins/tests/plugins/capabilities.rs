@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use maitred_plugin_host::{Bundled, PluginConfig, PluginHost};
+use anyhow::{Result, bail, ensure};
+use maitred_plugin_host::{Bundled, OwnMetric, PluginConfig, PluginHost};
 use maitred_policy::outside::{
     HttpError, HttpRequest, HttpResponse, Leads, NewMessage, SubmitError, Unanswered,
 };
@@ -176,12 +176,14 @@ fn store_cases() -> Vec<Case> {
     ]
 }
 
-/// How often a plugin used something, as the server's metrics tell it.
-fn used(host: &PluginHost, capability: &str) -> Result<u64> {
-    let wanted = format!(r#"maitred_plugin_capability_total{{plugin="probe",capability="{capability}"}} "#);
-    let metrics = host.metrics();
-    let count = metrics.lines().find_map(|line| line.strip_prefix(&wanted));
-    Ok(count.with_context(|| format!("no {wanted:?} in {metrics}"))?.parse()?)
+/// How often the probe used something, as the server's metrics tell it.
+fn used(host: &PluginHost, capability: &str) -> Option<f64> {
+    let labels = [("plugin", "probe"), ("capability", capability)];
+    let is_it = |metric: &OwnMetric| {
+        let known = metric.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        metric.name == "maitred_plugin_capability_total" && metric.is_counter && known.eq(labels)
+    };
+    host.metrics().into_iter().find(is_it).map(|metric| metric.value)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,7 +218,8 @@ async fn every_question_gets_outside_and_every_reply_gets_back_and_all_are_count
     // Which origins were granted goes with every question: the world outside refuses the others.
     ensure!(asked.iter().all(|asked| asked.origins == ["https://api.a.test"]), "{asked:?}");
     for (capability, cases) in &by_capability {
-        ensure!(used(&host, capability)? == cases.len() as u64, "{capability}: {}", host.metrics());
+        let count = u32::try_from(cases.len())?;
+        ensure!(used(&host, capability) == Some(f64::from(count)), "{capability}: {:?}", host.metrics());
     }
     Ok(())
 }
