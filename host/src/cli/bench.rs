@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use maitred_plugin_host::{Bench, Grants, PluginConfig};
-use maitred_scaffold::{Language, componentize, new_project};
+use maitred_scaffold::{Language, bindings_c, componentize, new_project};
 use serde_json::json;
 
 use super::{End, Failed};
@@ -14,6 +14,18 @@ use crate::config::Config;
 /// What of `maitred plugin` needs no server.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum BenchCommand {
+    /// Makes bindings for C of a world
+    Bindings {
+        /// The folder with the world's package, and `deps/` in it
+        #[arg(default_value = "wit")]
+        wit: PathBuf,
+        /// The world
+        #[arg(long, default_value = "policy")]
+        world: String,
+        /// Where the files go
+        #[arg(short, long, default_value = "bindings")]
+        output: PathBuf,
+    },
     /// Says what a component is: its hooks, what it imports, what it would have to be granted
     Check {
         /// The component
@@ -69,6 +81,7 @@ impl BenchCommand {
     /// Why it was not done.
     pub(super) async fn run(&self, config: &Config, is_json: bool) -> Result<(String, bool), End> {
         let done = match self {
+            Self::Bindings { wit, world, output } => bindings(wit, world, output),
             Self::Check { file } => check(file, is_json).await,
             Self::Componentize { core, output } => to_component(core, output),
             Self::New { name, lang, dir } => new(name, *lang, dir.as_deref()),
@@ -110,6 +123,18 @@ async fn check(file: &Path, is_json: bool) -> anyhow::Result<(String, bool)> {
     Ok((out, is_bad))
 }
 
+fn bindings(wit: &Path, world: &str, output: &Path) -> anyhow::Result<(String, bool)> {
+    std::fs::create_dir_all(output).with_context(|| output.display().to_string())?;
+    let mut out = String::new();
+    for (name, octets) in bindings_c(wit, world)? {
+        let path = output.join(name);
+        std::fs::write(&path, octets).with_context(|| path.display().to_string())?;
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "{}", path.display());
+    }
+    Ok((out, false))
+}
+
 fn to_component(core: &Path, output: &Path) -> anyhow::Result<(String, bool)> {
     let component = componentize(&read(core)?)?;
     std::fs::write(output, &component).with_context(|| output.display().to_string())?;
@@ -121,7 +146,9 @@ fn new(name: &str, language: Language, dir: Option<&Path>) -> anyhow::Result<(St
     let files = new_project(name, language, dir)?;
     let mut out =
         format!("made {} with {} files; README.md there says how to build it\n", dir.display(), files.len());
-    for file in files.iter().filter(|file| !file.starts_with("sdk") && !file.starts_with("wit")) {
+    let inside = files.iter().map(|file| file.strip_prefix(dir).unwrap_or(file));
+    // Not each file of the SDK and of the contract.
+    for file in inside.filter(|file| !file.starts_with("sdk") && !file.starts_with("wit")) {
         let _ = writeln!(out, "  {}", dir.join(file).display());
     }
     Ok((out, false))

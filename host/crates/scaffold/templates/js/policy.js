@@ -20,7 +20,7 @@ export const lifecycle = {
 
     // An error is thrown: a text.
     init() {
-        const given = JSON.parse(config.get()).word;
+        const given = JSON.parse(config.get()).word ?? "casino";
         if (typeof given !== "string" || given === "") {
             throw "word: must be a text";
         }

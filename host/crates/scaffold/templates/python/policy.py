@@ -29,7 +29,7 @@ class Lifecycle(exports.Lifecycle):
         return exports.lifecycle.Descriptor("{{name}}", "0.1.0", "Refuses a word in the subject", None)
 
     def init(self):
-        word = json.loads(config.get()).get("word")
+        word = json.loads(config.get()).get("word", "casino")
         if not isinstance(word, str) or not word:
             raise Err("word: must be a text")
         settings["word"] = word.lower()

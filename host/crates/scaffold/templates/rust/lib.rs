@@ -14,7 +14,10 @@ impl Plugin for Policy {
     // Runs once. The server freezes what it made, and every call starts from there.
     fn init(config: &str) -> Result<Self, String> {
         let config: Value = serde_json::from_str(config).map_err(|error| error.to_string())?;
-        let word = config.get("word").and_then(Value::as_str).filter(|word| !word.is_empty());
+        let word = match config.get("word") {
+            None => Some("casino"),
+            Some(word) => word.as_str().filter(|word| !word.is_empty()),
+        };
         Ok(Self { word: word.ok_or("word: must be a text")?.to_lowercase() })
     }
 
@@ -46,7 +49,8 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_without_a_word_is_refused() {
-        assert_eq!(Policy::init("{}").err().as_deref(), Some("word: must be a text"));
+    fn a_configuration_with_another_word_than_a_text_is_refused() {
+        assert_eq!(Policy::init(r#"{"word": 5}"#).err().as_deref(), Some("word: must be a text"));
+        assert!(Policy::init("{}").is_ok());
     }
 }
