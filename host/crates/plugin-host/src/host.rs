@@ -234,16 +234,17 @@ impl PluginHost {
             // Its configuration has one.
             return;
         }
+        let settings = settings(config, &name);
         let running = before.get(&name).and_then(|place| place.trial.clone());
-        if let Some(running) =
-            running.filter(|of| of.candidate.digest() == version.digest && of.trial == trial)
-        {
+        let is_it = |of: &Arc<OnTrial>| {
+            of.candidate.is(&version.digest, &settings, Origin::Directory) && of.trial == trial
+        };
+        if let Some(running) = running.filter(is_it) {
             place.trial = Some(running);
             return;
         }
         let loaded = match self.versions.component(&version.digest) {
             Ok(component) => {
-                let settings = settings(config, &name);
                 self.loader.load(&component, &settings, Origin::Directory, &self.named(&name).metrics).await
             }
             Err(error) => Err(error.to_string()),
