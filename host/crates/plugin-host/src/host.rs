@@ -263,13 +263,20 @@ impl PluginHost {
         plugin: &PluginConfig,
         before: &Plugins,
     ) -> Result<Option<Arc<Loaded>>, String> {
+        match self.component_of(plugin).await.map_err(|error| error.to_string())? {
+            Some((component, origin)) => self.same_or_new(&component, plugin, origin, before).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is configured with a path, or bundled, under this name; neither is `None`.
+    async fn component_of(&self, plugin: &PluginConfig) -> Result<Option<(Vec<u8>, Origin)>, RegistryError> {
         let bundled = self.bundled.iter().find(|bundled| bundled.name == plugin.name);
-        let (component, origin) = match (&plugin.path, bundled) {
-            (Some(path), _) => (read(path).await.map_err(|error| error.to_string())?, Origin::Configured),
-            (None, Some(bundled)) => (bundled.component.to_vec(), Origin::Bundled),
-            (None, None) => return Ok(None),
-        };
-        self.same_or_new(&component, plugin, origin, before).await.map(Some)
+        Ok(match (&plugin.path, bundled) {
+            (Some(path), _) => Some((read(path).await?, Origin::Configured)),
+            (None, Some(bundled)) => Some((bundled.component.to_vec(), Origin::Bundled)),
+            (None, None) => None,
+        })
     }
 
     /// The plugin in this file of the plugin directory.
@@ -285,7 +292,9 @@ impl PluginHost {
         let settings = settings(config, &name);
         let loaded =
             self.same_or_new(&component, &settings, Origin::Directory, before).await.map_err(refused)?;
-        self.versions.keep(&component).map_err(|error| unreadable(file, &error))?;
+        let kept = self.versions.keep(&component);
+        kept.and_then(|()| self.versions.note(&name, Version::of(&loaded)))
+            .map_err(|error| unreadable(file, &error))?;
         Ok((name, loaded))
     }
 

@@ -39,6 +39,17 @@ pub(crate) struct Entry {
     pub(crate) now: Option<Version>,
 }
 
+impl Entry {
+    /// One goes into service instead of another.
+    pub(crate) fn put_in_service(&mut self, now: Version, was: Option<Version>) {
+        if let Some(was) = was.filter(|was| *was != now) {
+            self.earlier.retain(|version| *version != was && *version != now);
+            self.earlier.insert(0, was);
+        }
+        self.now = Some(now);
+    }
+}
+
 /// A version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
@@ -84,6 +95,14 @@ impl Versions {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the kept component is damaged"));
         }
         Ok(component)
+    }
+
+    /// Writes down that this version, which is kept, is in service. Whatever was, is an earlier one.
+    pub(crate) fn note(&self, name: &str, version: Version) -> io::Result<()> {
+        let mut entry = self.of(name);
+        let was = entry.now.take();
+        entry.put_in_service(version, was);
+        self.set(name, entry)
     }
 
     /// Writes down what is known of a plugin now, and removes what nobody can go back to.

@@ -11,6 +11,7 @@ use super::{
     unreadable,
 };
 use crate::cache::write_private;
+use crate::load::digest;
 use crate::loaded::{Loaded, Origin};
 use crate::record;
 use crate::trial::OnTrial;
@@ -27,7 +28,7 @@ impl PluginHost {
             [place.primary.as_ref(), trial].into_iter().flatten().any(|known| Arc::ptr_eq(known, &loaded))
         };
         if !before.get(&name).is_some_and(is_there) {
-            self.publish(&name, loaded)?;
+            self.publish(&name, loaded).await?;
         }
         Ok(())
     }
@@ -43,12 +44,30 @@ impl PluginHost {
         }
     }
 
+    /// Keeps what is bundled or configured, before another version stands in for it: by then it may be gone from where it is.
+    async fn keep(&self, loaded: &Loaded) {
+        if loaded.origin == Origin::Directory {
+            return;
+        }
+        let kept = match self.component_of(&loaded.config).await {
+            Ok(Some((component, _))) if digest(&component) == loaded.digest() => {
+                self.versions.keep(&component).map_err(|error| error.to_string())
+            }
+            Ok(_) => Err("it is another one by now".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = kept {
+            let plugin = &loaded.config.name;
+            tracing::warn!(plugin, plugin.version = &*loaded.version, why, "version not kept for later");
+        }
+    }
+
     /// A plugin of the directory goes; what is configured or bundled under its name is back.
     async fn unload(&self, name: &str) {
         let config = self.config.load_full();
         match self.configured(&settings_of_its_own(&config, name), &Plugins::new()).await {
             Ok(Some(loaded)) => {
-                if let Err(error) = self.publish(name, loaded) {
+                if let Err(error) = self.publish(name, loaded).await {
                     tracing::error!(plugin = name, %error, "what was in service before is not written down");
                 }
                 return;
@@ -62,8 +81,11 @@ impl PluginHost {
     }
 
     /// Puts a version in service, or on trial if its configuration says so. A trial that goes on is over.
-    fn publish(&self, name: &str, loaded: Arc<Loaded>) -> Result<PluginFacts, RegistryError> {
+    async fn publish(&self, name: &str, loaded: Arc<Loaded>) -> Result<PluginFacts, RegistryError> {
         let now = Version::of(&loaded);
+        if let Some(was) = self.place(name).primary {
+            self.keep(&was).await;
+        }
         tracing::info!(
             plugin = name,
             plugin.version = &*loaded.version,
@@ -81,13 +103,8 @@ impl PluginHost {
         self.rebuild();
         let mut entry = self.versions.of(name);
         entry.trial = None;
-        if let Some(was) =
-            self.place(name).before.map(|loaded| Version::of(&loaded)).filter(|was| *was != now)
-        {
-            entry.earlier.retain(|version| *version != was && *version != now);
-            entry.earlier.insert(0, was);
-        }
-        entry.now = Some(now);
+        let was = self.place(name).before.map(|loaded| Version::of(&loaded));
+        entry.put_in_service(now, was);
         self.written(name, entry)?;
         self.facts(name)
     }
@@ -159,6 +176,14 @@ impl PluginHost {
         {
             return Ok(Arc::clone(ready));
         }
+        // What is bundled or configured is gone back to as such: nothing of the directory stands in for it any more.
+        let own = settings_of_its_own(&self.config.load(), name);
+        if let Ok(Some((component, origin))) = self.component_of(&own).await
+            && digest(&component) == version.digest
+        {
+            let refused = |reason| RegistryError::Refused { name: name.to_owned(), reason };
+            return self.same_or_new(&component, &own, origin, &Plugins::new()).await.map_err(refused);
+        }
         let failed = |error: std::io::Error| RegistryError::File(error.to_string());
         let component = self.versions.component(&version.digest).map_err(failed)?;
         self.taken(name, &component, Origin::Directory).await
@@ -181,7 +206,7 @@ impl PluginHost {
 }
 
 impl Version {
-    fn of(loaded: &Loaded) -> Self {
+    pub(super) fn of(loaded: &Loaded) -> Self {
         Self { version: loaded.own_version().to_owned(), digest: loaded.digest().to_owned() }
     }
 }
@@ -225,7 +250,7 @@ impl Registry for PluginHost {
         let loaded = self.taken(&name, &component, Origin::Directory).await?;
         // In the directory first: what is in service is there after a restart. The watch finds it loaded already.
         write_private(&place, &component).map_err(|error| unreadable(&place, &error))?;
-        self.publish(&name, loaded)
+        self.publish(&name, loaded).await
     }
 
     async fn try_out(
@@ -261,7 +286,7 @@ impl Registry for PluginHost {
         }
         self.directory()?;
         self.settle(name, &candidate)?;
-        self.publish(name, candidate)
+        self.publish(name, candidate).await
     }
 
     async fn rollback(&self, name: &str, digest: Option<&str>) -> Result<PluginFacts, RegistryError> {
@@ -296,7 +321,7 @@ impl Registry for PluginHost {
         let wanted = wanted.ok_or_else(|| state(name, "there is no such version to go back to"))?;
         let loaded = self.kept(name, &place, wanted).await?;
         self.settle(name, &loaded)?;
-        self.publish(name, loaded)
+        self.publish(name, loaded).await
     }
 
     async fn enable(&self, name: &str, is_enabled: bool) -> Result<PluginFacts, RegistryError> {
