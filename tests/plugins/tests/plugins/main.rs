@@ -5,4 +5,5 @@ mod faults;
 mod filters;
 mod hooks;
 mod life;
+mod versions;
 mod world;

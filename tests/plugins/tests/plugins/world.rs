@@ -12,7 +12,7 @@ use maitred_plugin_host::{Bundled, Config, Grants, Nowhere, PluginConfig, Plugin
 use maitred_policy::table::MemoryTable;
 use maitred_policy::{
     Ask, Asker, Direction, Edit, Fault, HookCall, MessageFacts, Outcome, Outside, Peer, Registry, Reply,
-    SessionFacts, Space, Table, TableAnswer, TableOp, TransactionFacts,
+    SessionFacts, Space, Table, TableAnswer, TableOp, TransactionFacts, TrialFacts,
 };
 use tests_plugins::{EVIL, PROBE};
 use tokio::sync::watch;
@@ -89,6 +89,12 @@ pub fn granted(words: &[&str]) -> Grants {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     #[expect(clippy::expect_used, reason = "constants of this suite")]
     Grants::parse(&words).expect("words that are grants")
+}
+
+/// Another build of the probe: scripts that end in `@DIGIT` are its own.
+pub fn build_of_probe(digit: u8) -> Vec<u8> {
+    let mark = b"probe variant: ";
+    replaced(PROBE, &[&mark[..], b"1"].concat(), &[&mark[..], &[b'0' + digit]].concat())
 }
 
 /// The same component with other octets in these places.
@@ -196,6 +202,21 @@ pub async fn until<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
     tokio::time::timeout(PATIENCE, looking).await.context("it did not happen")
 }
 
+/// How the trial of a plugin goes.
+pub fn trial(host: &PluginHost, name: &str) -> Result<TrialFacts> {
+    let facts = host.list().into_iter().find(|facts| facts.name == name);
+    facts.and_then(|facts| facts.trial).with_context(|| format!("nothing of {name} is tried out"))
+}
+
+/// The trial of a plugin when so many calls were compared.
+pub async fn compared(host: &PluginHost, name: &str, count: u64) -> Result<TrialFacts> {
+    until(|| match trial(host, name) {
+        Ok(facts) if facts.compared < count => None,
+        other => Some(other),
+    })
+    .await?
+}
+
 /// A world outside that is made up: it has tables, and answers everything else as it was told. It knows what it was asked.
 pub struct Fake {
     table: MemoryTable,
@@ -228,6 +249,12 @@ impl Fake {
 
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.borrow().clone()
+    }
+
+    /// What would change something.
+    #[expect(dead_code)]
+    pub fn effects(&self) -> Vec<Asked> {
+        self.asked().into_iter().filter(|asked| asked.ask.has_effect()).collect()
     }
 
     /// Waits for a question that is this.
