@@ -146,7 +146,9 @@ impl State {
             origins: self.plugin.grants.origins(),
             now: Timestamp(i64::try_from(self.means.now_ms).unwrap_or(i64::MAX)),
         };
-        self.plugin.metrics.used(capability);
+        if !self.means.is_void {
+            self.plugin.metrics.used(capability);
+        }
         let kept = self.means.transcript.is_some().then(|| ask.clone());
         let outside = Arc::clone(&self.means.outside);
         let began = Instant::now();
