@@ -66,7 +66,7 @@ pub struct OwnMetric {
 /// All plugins of a server.
 pub struct PluginHost {
     loader: Loader,
-    versions: Versions,
+    versions: Arc<Versions>,
     bundled: &'static [Bundled],
     config: ArcSwap<Config>,
     chain: ArcSwap<Chain>,
@@ -141,7 +141,7 @@ impl PluginHost {
         let host = Self {
             loader: Loader::new(machine, Some(cache), outside)
                 .map_err(|error| Error::Engine(error.to_string()))?,
-            versions: Versions::open(&config.state).map_err(unusable)?,
+            versions: Arc::new(Versions::open(&config.state).map_err(unusable)?),
             names: Mutex::default(),
             bundled,
             chain: ArcSwap::default(),
@@ -187,7 +187,7 @@ impl PluginHost {
                 .map_err(|source| Error::File { path: directory.clone(), source })?;
             for file in components_in(directory) {
                 match self.dropped(&file, config, before).await {
-                    Ok((name, loaded)) => drop(plugins.insert(name, seated(loaded, before))),
+                    Ok((name, loaded)) => drop(plugins.insert(name, self.seated(loaded, before))),
                     Err(error) => {
                         tracing::warn!(file = %file.display(), %error, "plugin not loaded");
                         is_refused.extend(name_of(&file));
@@ -205,7 +205,7 @@ impl PluginHost {
             let refused = |reason| Error::Refused { name: plugin.name.clone(), reason };
             checked(plugin.name.clone()).map_err(|error| refused(error.to_string()))?;
             match self.configured(plugin, before).await.map_err(refused)? {
-                Some(loaded) => drop(plugins.insert(plugin.name.clone(), seated(loaded, before))),
+                Some(loaded) => drop(plugins.insert(plugin.name.clone(), self.seated(loaded, before))),
                 // Its file is there and was refused: `on_error` says what that means.
                 None if is_refused.contains(&plugin.name) => {}
                 None => {
@@ -250,7 +250,7 @@ impl PluginHost {
             Err(error) => Err(error.to_string()),
         };
         match loaded {
-            Ok(loaded) => place.trial = Some(Arc::new(OnTrial::new(Arc::new(loaded), trial))),
+            Ok(loaded) => place.trial = Some(OnTrial::start(Arc::new(loaded), trial, &self.versions)),
             Err(reason) => {
                 tracing::error!(plugin = name, reason, "the version that was tried out cannot be loaded")
             }
@@ -317,6 +317,21 @@ impl PluginHost {
             None => {
                 let metrics = self.named(&settings.name).metrics;
                 Ok(Arc::new(self.loader.load(component, settings, origin, &metrics).await?))
+            }
+        }
+    }
+
+    /// Obeyed, or tried out, as its configuration says. One that runs goes on with what it has counted.
+    fn seated(&self, loaded: Arc<Loaded>, before: &Plugins) -> Place {
+        let was = before.get(&loaded.config.name);
+        let previous = was.and_then(|place| place.before.clone());
+        match loaded.config.trial.clone() {
+            None => Place { primary: Some(loaded), trial: None, before: previous },
+            Some(trial) => {
+                let running = was.and_then(|place| place.trial.clone());
+                let running = running.filter(|of| Arc::ptr_eq(&of.candidate, &loaded) && of.trial == trial);
+                let trial = running.unwrap_or_else(|| OnTrial::start(loaded, trial, &self.versions));
+                Place { primary: None, trial: Some(trial), before: previous }
             }
         }
     }
@@ -432,21 +447,6 @@ impl PluginHost {
 #[expect(clippy::cast_precision_loss, reason = "metrics have no other numbers")]
 fn as_float(count: u64) -> f64 {
     count as f64
-}
-
-/// Obeyed, or tried out, as its configuration says. One that runs goes on with what it has counted.
-fn seated(loaded: Arc<Loaded>, before: &Plugins) -> Place {
-    let was = before.get(&loaded.config.name);
-    let previous = was.and_then(|place| place.before.clone());
-    match loaded.config.trial.clone() {
-        None => Place { primary: Some(loaded), trial: None, before: previous },
-        Some(trial) => {
-            let running = was.and_then(|place| place.trial.clone());
-            let running = running.filter(|of| Arc::ptr_eq(&of.candidate, &loaded) && of.trial == trial);
-            let trial = running.unwrap_or_else(|| Arc::new(OnTrial::new(loaded, trial)));
-            Place { primary: None, trial: Some(trial), before: previous }
-        }
-    }
 }
 
 /// What is configured for this name, for a component that comes from elsewhere.

@@ -31,13 +31,17 @@ impl Seat {
             .then(|| (trial, if is_canary { self.primary.clone() } else { other.cloned() }))
     }
 
-    /// Asks the one that is obeyed.
-    async fn ask(&self, session: &SessionFacts, call: HookCall<'_>) -> (Called, Option<Ran>, u64, u64) {
+    /// Asks the one that is obeyed: this one, or the version in service.
+    async fn ask(
+        &self,
+        canary: Option<&Arc<OnTrial>>,
+        session: &SessionFacts,
+        call: HookCall<'_>,
+    ) -> (Called, Option<Ran>, u64, u64) {
         let hook = call.hook();
-        let is_canary = self.trial.as_ref().is_some_and(|trial| trial.takes(session, call));
-        let candidate = self.trial.as_ref().filter(|_| is_canary).map(|trial| &trial.candidate);
+        let candidate = canary.map(|trial| &trial.candidate);
         let obeyed = candidate.or(self.primary.as_ref()).filter(|loaded| loaded.has(hook));
-        let is_kept = self.recorder.is_on() || self.other(is_canary, hook).is_some();
+        let is_kept = self.recorder.is_on() || self.other(canary.is_some(), hook).is_some();
         let seed = if is_kept { new_seed() } else { 0 };
         let Some(obeyed) = obeyed else {
             let version = candidate.map_or_else(|| "none".into(), |loaded| Arc::clone(&loaded.version));
@@ -111,29 +115,29 @@ impl Seat {
     async fn call_kept(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
         let began = Instant::now();
         let hook = call.hook();
-        let is_canary = self.trial.as_ref().is_some_and(|trial| trial.takes(session, call));
-        let (mut called, ran, seed, now_ms) = self.ask(session, call).await;
+        // Asked once: it may be taken back while it answers.
+        let canary = self.trial.as_ref().filter(|trial| trial.takes(session, call));
+        let (called, ran, seed, now_ms) = self.ask(canary, session, call).await;
         let transcript = ran.map(|ran| ran.transcript).unwrap_or_default();
         if self.recorder.is_on() {
             self.recorder.keep(session, call.to_question(), &called, &transcript, (seed, now_ms));
         }
-        let Some((trial, other)) = self.other(is_canary, hook) else { return called };
-        if is_canary {
+        if let Some(trial) = canary {
             trial.obeyed(&called.answer);
             if let Some(primary) = &self.primary {
                 trial.judge_time(primary);
             }
+            if let (Err(fault), Some(primary)) = (&called.answer, &self.primary) {
+                // A canary that fails costs no mail: who is in service is asked.
+                tracing::warn!(plugin = self.config.name, plugin.version = &*called.version, hook = hook.name(), %fault, "canary failed");
+                return in_its_stead(primary, session, call, began).await;
+            }
         }
-        if let (true, Err(fault), Some(primary)) = (is_canary, &called.answer, &self.primary) {
-            // A canary that fails costs no mail: who is in service is asked.
-            tracing::warn!(plugin = self.config.name, plugin.version = &*called.version, hook = hook.name(), %fault, "canary failed");
-            let Ran { answer, .. } = primary.run_guarded(session, call, obeyed_means(primary, None)).await;
-            called = Called { version: Arc::clone(&primary.version), elapsed: began.elapsed(), answer };
-            return called;
-        }
+        let Some((trial, other)) = self.other(canary.is_some(), hook) else { return called };
         let asked = Asked {
             session: session.clone(),
             question: call.to_question(),
+            is_canary: canary.is_some(),
             answer: called.answer.clone(),
             transcript,
             seed,
@@ -142,4 +146,19 @@ impl Seat {
         trial.compare_later(other, asked);
         called
     }
+}
+
+/// What the version in service says; if it has not that hook, nothing.
+async fn in_its_stead(
+    primary: &Loaded,
+    session: &SessionFacts,
+    call: HookCall<'_>,
+    began: Instant,
+) -> Called {
+    let answer = if primary.has(call.hook()) {
+        primary.run_guarded(session, call, obeyed_means(primary, None)).await.answer
+    } else {
+        Ok(Answer::Told)
+    };
+    Called { version: Arc::clone(&primary.version), elapsed: began.elapsed(), answer }
 }

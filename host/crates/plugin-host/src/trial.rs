@@ -5,20 +5,21 @@
 //! other question by the real world with its effects void. Their answers are compared as a whole.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use maitred_policy::facts::plain;
 use maitred_policy::{
     Answer, Ask, Budget, Difference, Fault, Hook, HookCall, Question, Reply, SessionFacts, Share, Trial,
     TrialFacts,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 
 use crate::load::now_ms;
 use crate::loaded::{Loaded, Ran};
 use crate::outside::{Recorded, Scratch, Void};
 use crate::state::{Means, Seed};
+use crate::versions::{End, Versions};
 
 /// A version on trial.
 pub(crate) struct OnTrial {
@@ -28,10 +29,16 @@ pub(crate) struct OnTrial {
     differences: Mutex<HashMap<(Hook, String, String), Seen>>,
     has_ended: AtomicBool,
     why_ended: Mutex<Option<String>>,
+    /// Where it is written down that it was taken back.
+    book: Arc<Versions>,
+    /// From so many calls of the candidate on, their time is looked at again.
+    timed_at: AtomicU64,
     scratch: Arc<Scratch>,
-    running: Semaphore,
-    waiting: AtomicUsize,
+    queues: Vec<mpsc::Sender<Waiting>>,
 }
+
+/// A comparison that waits, and who is asked.
+type Waiting = (Option<Arc<Loaded>>, Asked);
 
 #[derive(Default)]
 struct Counts {
@@ -53,6 +60,8 @@ struct Seen {
 pub(crate) struct Asked {
     pub(crate) session: SessionFacts,
     pub(crate) question: Question,
+    /// The candidate was obeyed, and not the version in service.
+    pub(crate) is_canary: bool,
     /// What was answered, by whom was obeyed.
     pub(crate) answer: Result<Answer, Fault>,
     pub(crate) transcript: Vec<(Ask, Reply)>,
@@ -60,9 +69,9 @@ pub(crate) struct Asked {
     pub(crate) now_ms: u64,
 }
 
-/// Comparisons at a time, and how many may wait.
+/// Comparisons at a time, and how many may wait for each.
 const RUNNING_MAX: usize = 4;
-const WAITING_MAX: usize = 1_024;
+const WAITING_MAX: usize = 256;
 /// Kinds of differences that are kept apart; others are only counted.
 const KINDS_MAX: usize = 200;
 /// Messages or sessions kept of each kind.
@@ -71,18 +80,22 @@ const SEEN_MAX: usize = 5;
 const SUMMARY_CHARS_MAX: usize = 300;
 
 impl OnTrial {
-    pub(crate) fn new(candidate: Arc<Loaded>, trial: Trial) -> Self {
-        Self {
-            candidate,
-            trial,
+    /// One that was taken back before, the same component in the same way, stays so.
+    pub(crate) fn start(candidate: Arc<Loaded>, trial: Trial, book: &Arc<Versions>) -> Arc<Self> {
+        let ended = book.of(&candidate.config.name).ended;
+        let ended = ended.filter(|end| end.digest == candidate.digest() && end.trial == trial);
+        Arc::new_cyclic(|weak| Self {
             counts: Counts::default(),
             differences: Mutex::default(),
-            has_ended: AtomicBool::new(false),
-            why_ended: Mutex::default(),
+            has_ended: AtomicBool::new(ended.is_some()),
+            why_ended: Mutex::new(ended.map(|end| end.why)),
+            book: Arc::clone(book),
+            timed_at: AtomicU64::new(0),
             scratch: Arc::default(),
-            running: Semaphore::new(RUNNING_MAX),
-            waiting: AtomicUsize::new(0),
-        }
+            queues: (0..RUNNING_MAX).map(|_| queue(Weak::clone(weak))).collect(),
+            candidate,
+            trial,
+        })
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -97,27 +110,24 @@ impl OnTrial {
         }
     }
 
-    /// Compares what the one that was obeyed said with what the other says; later, and never in anybody's way.
-    pub(crate) fn compare_later(self: &Arc<Self>, other: Option<Arc<Loaded>>, asked: Asked) {
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= WAITING_MAX {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+    /// Compares what the one that was obeyed said with what the other says; later, and never in anybody's way. The calls of a session
+    /// are compared in their order: a note of one is seen at the next.
+    pub(crate) fn compare_later(&self, other: Option<Arc<Loaded>>, asked: Asked) {
+        let session = match asked.session.id.as_str() {
+            "" => seen_at(&asked.session, &asked.question),
+            id => id.to_owned(),
+        };
+        let [place, ..] = *blake3::hash(session.as_bytes()).as_bytes();
+        let queue = self.queues.get(usize::from(place) % RUNNING_MAX);
+        if queue.is_none_or(|queue| queue.try_send((other, asked)).is_err()) {
             self.counts.skipped.fetch_add(1, Ordering::Relaxed);
-            return;
         }
-        let trial = Arc::clone(self);
-        tokio::spawn(async move {
-            // Never closed.
-            if let Ok(_running) = trial.running.acquire().await {
-                trial.compare(other, asked).await;
-            }
-            trial.waiting.fetch_sub(1, Ordering::AcqRel);
-        });
     }
 
     async fn compare(&self, other: Option<Arc<Loaded>>, asked: Asked) {
         let hook = asked.question.as_call().hook();
         let is_shadow = matches!(self.trial, Trial::Shadow);
-        let Asked { session, question, answer, transcript, seed, now_ms } = asked;
+        let Asked { session, question, is_canary, answer, transcript, seed, now_ms } = asked;
         let second = match other {
             Some(other) if other.has(hook) => {
                 let scratch = if is_shadow { Arc::clone(&self.scratch) } else { Arc::default() };
@@ -137,15 +147,13 @@ impl OnTrial {
         };
         let place = seen_at(&session, &question);
         let of = |answer: Option<&Result<Answer, Fault>>| told(answer);
-        if is_shadow {
-            if matches!(second, Some(Err(_))) {
-                self.counts.faults.fetch_add(1, Ordering::Relaxed);
-            }
-            self.note(hook, of(Some(&answer)), of(second.as_ref()), place);
-        } else {
-            self.note(hook, of(second.as_ref()), of(Some(&answer)), place);
-            self.judge();
+        if is_shadow && matches!(second, Some(Err(_))) {
+            self.counts.faults.fetch_add(1, Ordering::Relaxed);
         }
+        let (first, second) = (of(Some(&answer)), of(second.as_ref()));
+        let (was, would) = if is_canary { (second, first) } else { (first, second) };
+        self.note(hook, was, would, place);
+        self.judge();
     }
 
     fn note(&self, hook: Hook, was: String, would: String, place: String) {
@@ -206,10 +214,11 @@ impl OnTrial {
     pub(crate) fn judge_time(&self, primary: &Loaded) {
         let Trial::Canary(_, budget) = &self.trial else { return };
         let (calls, _) = self.candidate.stats.totals();
-        if !self.is_on()
-            || calls < u64::from(budget.calls)
-            || !calls.is_multiple_of(u64::from(budget.calls.max(1)))
-        {
+        let at_least = u64::from(budget.calls.max(1));
+        let is_due = |at: u64| (calls >= at.max(at_least)).then_some(calls + at_least);
+        // Whoever comes first looks; the next to do so comes as many calls later.
+        let is_due = self.timed_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, is_due).is_ok();
+        if !self.is_on() || !is_due {
             return;
         }
         if let (Some(new), Some(old)) = (self.candidate.stats.median(), primary.stats.median())
@@ -233,7 +242,11 @@ impl OnTrial {
             why,
             "canary taken back: the version before is obeyed again"
         );
-        *self.why_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        *self.why_ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+        let end = End { digest: self.candidate.digest().to_owned(), trial: self.trial.clone(), why };
+        if let Err(error) = self.book.end(&self.candidate.config.name, end) {
+            tracing::error!(plugin = self.candidate.config.name, %error, "that a canary was taken back is not written down");
+        }
     }
 
     pub(crate) fn facts(&self) -> TrialFacts {
@@ -270,6 +283,18 @@ impl OnTrial {
             Trial::Canary(..) => "canary",
         }
     }
+}
+
+/// Comparisons one after the other, as long as the trial is there.
+fn queue(trial: Weak<OnTrial>) -> mpsc::Sender<Waiting> {
+    let (sender, mut waiting) = mpsc::channel::<Waiting>(WAITING_MAX);
+    tokio::spawn(async move {
+        while let Some((other, asked)) = waiting.recv().await {
+            let Some(trial) = trial.upgrade() else { return };
+            trial.compare(other, asked).await;
+        }
+    });
+    sender
 }
 
 /// What was answered, as it is compared and shown. A fault and no opinion are answers, too.

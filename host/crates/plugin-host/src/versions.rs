@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use maitred_policy::Trial;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,16 @@ pub(crate) struct Entry {
     pub(crate) trial: Option<(Version, Trial)>,
     /// The one in service, if it is kept here.
     pub(crate) now: Option<Version>,
+    /// The canary that was taken back.
+    pub(crate) ended: Option<End>,
+}
+
+/// A canary that was taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) digest: String,
+    pub(crate) trial: Trial,
+    pub(crate) why: String,
 }
 
 impl Entry {
@@ -72,12 +82,12 @@ impl Versions {
     }
 
     pub(crate) fn of(&self, name: &str) -> Entry {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+        self.lock().get(name).cloned().unwrap_or_default()
     }
 
     /// Every plugin that something is tried out of.
     pub(crate) fn trials(&self) -> Vec<(String, Version, Trial)> {
-        let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let book = self.lock();
         let trials = book.iter().filter_map(|(name, entry)| Some((name, entry.trial.clone()?)));
         trials.map(|(name, (version, trial))| (name.clone(), version, trial)).collect()
     }
@@ -99,30 +109,21 @@ impl Versions {
 
     /// Writes down that this version, which is kept, is in service. Whatever was, is an earlier one.
     pub(crate) fn note(&self, name: &str, version: Version) -> io::Result<()> {
-        let mut entry = self.of(name);
-        let was = entry.now.take();
-        entry.put_in_service(version, was);
-        self.set(name, entry)
+        self.change(name, |entry| {
+            let was = entry.now.take();
+            entry.put_in_service(version, was);
+        })
+    }
+
+    /// Writes down that a canary was taken back; at any time, so nothing is removed: what was kept just now may be wanted soon.
+    pub(crate) fn end(&self, name: &str, end: End) -> io::Result<()> {
+        self.write(&mut self.lock(), name, |entry| entry.ended = Some(end))
     }
 
     /// Writes down what is known of a plugin now, and removes what nobody can go back to.
-    pub(crate) fn set(&self, name: &str, mut entry: Entry) -> io::Result<()> {
-        entry.earlier.truncate(EARLIER_MAX);
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut new = book.clone();
-        if entry == Entry::default() {
-            new.remove(name);
-        } else {
-            new.insert(name.to_owned(), entry);
-        }
-        if new == *book {
-            return Ok(());
-        }
-        write_private(
-            &self.folder.join(BOOK_FILE),
-            &serde_json::to_vec_pretty(&new).map_err(io::Error::other)?,
-        )?;
-        *book = new;
+    pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+        let mut book = self.lock();
+        self.write(&mut book, name, change)?;
         let wanted: BTreeSet<&str> = book
             .values()
             .flat_map(|entry| {
@@ -139,6 +140,26 @@ impl Versions {
             }
         }
         Ok(())
+    }
+
+    fn write(&self, book: &mut Book, name: &str, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+        let mut new = book.clone();
+        let mut entry = new.remove(name).unwrap_or_default();
+        change(&mut entry);
+        entry.earlier.truncate(EARLIER_MAX);
+        if entry != Entry::default() {
+            new.insert(name.to_owned(), entry);
+        }
+        if new != *book {
+            let text = serde_json::to_vec_pretty(&new).map_err(io::Error::other)?;
+            write_private(&self.folder.join(BOOK_FILE), &text)?;
+            *book = new;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -160,9 +181,7 @@ mod tests {
         let versions = Versions::open(state.path()).unwrap();
         for number in 0..9_u8 {
             versions.keep(&[number]).unwrap();
-            let mut entry = versions.of("p");
-            entry.earlier.insert(0, version(&[number]));
-            versions.set("p", entry).unwrap();
+            versions.change("p", |entry| entry.earlier.insert(0, version(&[number]))).unwrap();
         }
         let again = Versions::open(state.path()).unwrap();
         assert_eq!(again.of("p").earlier.len(), EARLIER_MAX);

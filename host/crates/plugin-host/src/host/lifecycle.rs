@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use maitred_policy::{Chain, HookStats, PluginFacts, Registry, RegistryError, Trial, VersionFacts};
 
 use super::{
-    DISABLED_FILE, Place, PluginHost, Plugins, checked, name_of, read, seated, settings, settings_of_its_own,
+    DISABLED_FILE, Place, PluginHost, Plugins, checked, name_of, read, settings, settings_of_its_own,
     unreadable,
 };
 use crate::cache::write_private;
@@ -15,7 +15,7 @@ use crate::load::digest;
 use crate::loaded::{Loaded, Origin};
 use crate::record;
 use crate::trial::OnTrial;
-use crate::versions::Version;
+use crate::versions::{Entry, Version};
 
 impl PluginHost {
     /// Loads (or swaps) the component in this file of the plugin directory.
@@ -96,21 +96,21 @@ impl PluginHost {
         {
             let mut held = self.held();
             let was = held.plugins.remove(name).unwrap_or_default();
-            let mut place = seated(loaded, &Plugins::new());
+            let mut place = self.seated(loaded, &Plugins::new());
             place.before = was.primary.or(was.before);
             held.plugins.insert(name.to_owned(), place);
         }
         self.rebuild();
-        let mut entry = self.versions.of(name);
-        entry.trial = None;
         let was = self.place(name).before.map(|loaded| Version::of(&loaded));
-        entry.put_in_service(now, was);
-        self.written(name, entry)?;
+        self.write(name, |entry| {
+            (entry.trial, entry.ended) = (None, None);
+            entry.put_in_service(now, was);
+        })?;
         self.facts(name)
     }
 
-    fn written(&self, name: &str, entry: crate::versions::Entry) -> Result<(), RegistryError> {
-        self.versions.set(name, entry).map_err(|error| RegistryError::File(error.to_string()))
+    fn write(&self, name: &str, change: impl FnOnce(&mut Entry)) -> Result<(), RegistryError> {
+        self.versions.change(name, change).map_err(|error| RegistryError::File(error.to_string()))
     }
 
     fn place(&self, name: &str) -> Place {
@@ -265,12 +265,11 @@ impl Registry for PluginHost {
         let loaded = self.taken(&name, &component, Origin::Directory).await?;
         let version = Version::of(&loaded);
         tracing::info!(plugin = name, plugin.version = &*loaded.version, ?trial, "plugin tried out");
-        let on_trial = Arc::new(OnTrial::new(loaded, trial.clone()));
+        // Whoever asks for it again has seen why it was taken back.
+        self.write(&name, |entry| (entry.trial, entry.ended) = (Some((version, trial.clone())), None))?;
+        let on_trial = OnTrial::start(loaded, trial, &self.versions);
         self.held().plugins.entry(name.clone()).or_default().trial = Some(on_trial);
         self.rebuild();
-        let mut entry = self.versions.of(&name);
-        entry.trial = Some((version, trial));
-        self.written(&name, entry)?;
         self.facts(&name)
     }
 
@@ -299,9 +298,7 @@ impl Registry for PluginHost {
                     "its configuration says that it is tried out: change mode there, and reload",
                 ));
             }
-            let mut entry = self.versions.of(name);
-            entry.trial = None;
-            self.written(name, entry)?;
+            self.write(name, |entry| (entry.trial, entry.ended) = (None, None))?;
             if place.primary.is_some() {
                 self.held().plugins.entry(name.to_owned()).or_default().trial = None;
                 self.rebuild();
@@ -360,9 +357,7 @@ impl Registry for PluginHost {
             }
             _ => {}
         }
-        let mut entry = self.versions.of(name);
-        entry.trial = None;
-        self.written(name, entry)?;
+        self.write(name, |entry| (entry.trial, entry.ended) = (None, None))?;
         self.unload(name).await;
         Ok(())
     }
