@@ -1,9 +1,11 @@
 //! Real components on the real host: what they may, what they may not, and what it costs the others.
 
+mod canaries;
 mod capabilities;
 mod faults;
 mod filters;
 mod hooks;
 mod life;
+mod shadows;
 mod versions;
 mod world;

@@ -252,7 +252,6 @@ impl Fake {
     }
 
     /// What would change something.
-    #[expect(dead_code)]
     pub fn effects(&self) -> Vec<Asked> {
         self.asked().into_iter().filter(|asked| asked.ask.has_effect()).collect()
     }
