@@ -30,6 +30,13 @@ impl Dns {
         Self { config: config.clone(), resolver: OnceLock::new(), questions: AtomicU64::new(0) }
     }
 
+    /// Reads the system's resolvers now, if there are any: who shuts files off may not be able to read them later.
+    pub fn prepare(&self) {
+        if let Err(error) = self.resolver() {
+            tracing::debug!(%error, "no resolvers yet");
+        }
+    }
+
     /// How many questions were asked of it, answered from memory or not.
     pub fn questions(&self) -> u64 {
         self.questions.load(Ordering::Relaxed)
