@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod domain;
 mod explain;
+mod lend;
 mod password;
 mod plugin;
 mod queue;

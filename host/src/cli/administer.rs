@@ -10,7 +10,7 @@ use super::explain::{self, ExplainArguments};
 use super::plugin::PluginCommand;
 use super::queue::QueueCommand;
 use super::store::StoreCommand;
-use super::{End, ask, status};
+use super::{End, ask, lend, status};
 use crate::config::Config;
 
 /// What goes to the running server, or to the store where none runs.
@@ -58,7 +58,9 @@ impl Administer {
         {
             return bench.run(config, is_json).await;
         }
-        let (command, password) = self.command()?;
+        let (mut command, password) = self.command()?;
+        // There until the answer is.
+        let _lent = lend::lend(&mut command, &config.data_dir)?;
         let mut answer = ask::ask(config, command).await?;
         if let (Some(password), Some(members)) = (password, answer.as_object_mut()) {
             members.insert("password".to_owned(), json!(password));
