@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 use administer::Administer;
 
 use crate::config::{Config, ConfigError, Log, LogFormat};
+use crate::serve::Walls;
 use crate::{demo, logging, serve};
 
 /// The mail server whose policy is Wasm.
@@ -124,24 +125,34 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 fn run(cli: &Cli) -> Result<(), End> {
-    let runtime = runtime().map_err(Failed::from)?;
-    let done = runtime.block_on(execute(cli));
+    match cli.command.as_ref().unwrap_or(&Command::Serve) {
+        Command::Serve => serve(cli),
+        command => block_on(execute(cli, command)),
+    }
+}
+
+/// The server. Its walls are built while this thread is the only one, for only those that it starts are behind them.
+fn serve(cli: &Cli) -> Result<(), End> {
+    let config = load(cli)?;
+    let user = config.user()?;
+    start_log(&config.log)?;
+    let walls = Walls::raise(&config, user).map_err(Failed)?;
+    let served = serve::run(config, cli.data.as_deref(), walls, cli.json);
+    block_on(async { served.await.map_err(|error| Failed(error).into()) })
+}
+
+fn block_on(work: impl Future<Output = Result<(), End>>) -> Result<(), End> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::from)?;
+    let done = runtime.block_on(work);
     // Nothing of value is running any more; blocking threads are not waited for.
     runtime.shutdown_background();
     done
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
-}
-
-async fn execute(cli: &Cli) -> Result<(), End> {
-    match cli.command.as_ref().unwrap_or(&Command::Serve) {
-        Command::Serve => {
-            let config = load(cli)?;
-            start_log(&config.log)?;
-            serve::run(config, cli.data.as_deref(), cli.json).await.map_err(|error| Failed(error).into())
-        }
+async fn execute(cli: &Cli, command: &Command) -> Result<(), End> {
+    match command {
+        // Begun before there is a runtime.
+        Command::Serve => Ok(()),
         Command::Demo => {
             start_log(&Log { filter: "off".to_owned(), format: LogFormat::Text })?;
             demo::run(cli.json).await.map_err(|error| Failed(error).into())

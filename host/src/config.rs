@@ -3,6 +3,7 @@
 //! Unknown keys, wrong types and impossible combinations are errors with file, line and key. What is described in here is
 //! read and printed by the same lines. A key whose feature is not built is refused, never ignored.
 
+mod confine;
 mod keys;
 mod kind;
 mod limits;
@@ -18,6 +19,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use maitred_confine::Reach;
 use toml::de::DeTable;
 
 use keys::{Keys, Source};
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) allow_plaintext: bool,
     /// `[plugins]` and `[[plugin]]`.
     pub(crate) plugins: maitred_plugin_host::Config,
+    /// `[confine]`.
+    pub(crate) confine: maitred_confine::Config,
     /// The routes as written, for printing.
     routes: Vec<outbound::RouteKeys>,
 }
@@ -127,11 +131,23 @@ impl Config {
     /// # Errors
     /// What is wrong, where.
     pub(crate) fn load(path: &Path, data: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_within(path, data, None)
+    }
+
+    /// Reads a file in a process that can open no more than what is in `reach`.
+    ///
+    /// # Errors
+    /// What is wrong, where; also a path that is beyond.
+    pub(crate) fn load_within(
+        path: &Path,
+        data: Option<&Path>,
+        reach: Option<&Reach>,
+    ) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError {
             file: Some(path.to_owned()),
             ..ConfigError::new(error.to_string())
         })?;
-        Self::parse(path, &text, data)
+        Self::parse(path, &text, data, reach)
     }
 
     /// Without a file: every default.
@@ -170,6 +186,7 @@ impl Config {
             route: maitred_route::Config::default(),
             allow_plaintext: false,
             plugins: maitred_plugin_host::Config::default(),
+            confine: maitred_confine::Config::default(),
             routes: Vec::new(),
         };
         config.place(data);
@@ -177,9 +194,14 @@ impl Config {
     }
 
     /// Reads a text; relative paths in it are relative to the folder of its file.
-    fn parse(path: &Path, text: &str, data: Option<&Path>) -> Result<Self, ConfigError> {
+    fn parse(
+        path: &Path,
+        text: &str,
+        data: Option<&Path>,
+        reach: Option<&Reach>,
+    ) -> Result<Self, ConfigError> {
         let base = path.parent().unwrap_or(Path::new(""));
-        let source = Source { path, text, base, lines: RefCell::default() };
+        let source = Source { path, text, base, reach, lines: RefCell::default() };
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map(|span| source.line(span.start));
             source.error(line, String::new(), error.message().to_owned())
@@ -193,6 +215,9 @@ impl Config {
         config.keys(&mut keys)?;
         keys.end()?;
         config.place(data);
+        if reach.is_some_and(|reach| !reach.may_write(&config.data_dir)) {
+            return Err(source.error_at("data_dir", keys::beyond(&config.data_dir)));
+        }
         config.check().map_err(|(key, problem)| source.error_at(&key, problem))?;
         Ok(config)
     }
@@ -237,6 +262,7 @@ impl Config {
         outbound::keys(keys, self)?;
         keys.table("auth", |keys| keys.at("allow_plaintext", &FLAG, &mut self.allow_plaintext).map(drop))?;
         outbound::dkim(keys)?;
+        confine::keys(keys, &mut self.confine)?;
         plugins::keys(keys, self)
     }
 

@@ -18,7 +18,7 @@ use maitred_mail::{Address, Domain};
 use maitred_store::{Batch, Intent, Store};
 
 use crate::config::Config;
-use crate::serve::Server;
+use crate::serve::{Server, Walls};
 use story::Story;
 
 /// Two servers and the DNS between them.
@@ -93,7 +93,9 @@ async fn server(folder: &Path, domain: &str, dns: &str, outbound_port: u16) -> a
     );
     let file = data.join("maitred.toml");
     std::fs::write(&file, text)?;
-    Server::start(Config::load(&file, None)?, None).await.with_context(|| format!("the server of {domain}"))
+    // Two servers in one process, and a person's: no walls.
+    let server = Server::start(Config::load(&file, None)?, None, Walls::default()).await;
+    server.with_context(|| format!("the server of {domain}"))
 }
 
 /// A domain and its people; each one's password is the name and `-password`.

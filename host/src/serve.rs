@@ -1,12 +1,14 @@
 //! The composition root: builds the rooms, hands each what it needs, starts and stops them.
 //!
-//! Order: data directory, store, certificate, plugins, listeners, then everything that runs. To stop: nobody new is let in,
-//! what was begun is ended (bounded), the store is closed.
+//! Order: walls, listeners, data directory, store, certificate, plugins, then everything that runs. Ports are bound first,
+//! so that everything else is done without the rights of root. To stop: nobody new is let in, what was begun is ended
+//! (bounded), the store is closed.
 
 mod desk;
 mod facts;
 mod first;
 mod sessions;
+mod walls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,6 +34,7 @@ use tokio::task::JoinSet;
 use crate::config::{Config, Protocol};
 
 pub(crate) use first::{new_password, run};
+pub(crate) use walls::Walls;
 
 /// A running server.
 pub(crate) struct Server {
@@ -43,6 +46,7 @@ pub(crate) struct Server {
 /// What commands and sessions need of it.
 pub(crate) struct Shared {
     config: ArcSwap<Config>,
+    walls: Walls,
     data_dir: Option<std::path::PathBuf>,
     store: Store,
     house: Arc<House>,
@@ -59,14 +63,18 @@ impl Server {
     ///
     /// # Errors
     /// What kept it from starting; nothing runs then.
-    pub(crate) async fn start(config: Config, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(config: Config, data_dir: Option<&Path>, walls: Walls) -> anyhow::Result<Self> {
         let began = Instant::now();
+        let listeners = bind(&config)?;
+        walls.drop_privileges()?;
         make_private(&config.data_dir)?;
         let store_config = config.store.clone();
         let store = tokio::task::spawn_blocking(move || Store::open(&store_config)).await?;
         let store = store.with_context(|| format!("the store in {}", config.store.directory.display()))?;
         let tls = Tls::open(&config.tls, &config.hostname, &config.data_dir)?;
-        let resolver: Arc<dyn Resolver> = Arc::new(Dns::new(&config.dns));
+        let dns = Dns::new(&config.dns);
+        dns.prepare();
+        let resolver: Arc<dyn Resolver> = Arc::new(dns);
         let web = Arc::new(WebClient::new(tls.client().clone(), Arc::clone(&resolver)));
         let world = Arc::new(World::new(store.tables() as _, Arc::clone(&resolver), web));
         let plugins = PluginHost::start(config.plugins.clone(), bundled(), Arc::clone(&world) as _).await?;
@@ -80,18 +88,13 @@ impl Server {
         let (stopper, stop) = maitred_net::stop();
         let bell = Arc::new(Notify::new());
         let relay = relay(&config, (&house, resolver), &tls, &stop, &bell)?;
-        let mut listeners = Vec::new();
-        for listener in &config.listeners {
-            for address in &listener.bind {
-                listeners.push((listener.clone(), Listener::bind(*address)?));
-            }
-        }
         let bound =
             listeners.iter().map(|(listener, socket)| (listener.protocol, socket.address())).collect();
         let shared = Arc::new(Shared {
             gate: Gate::new(config.gate),
             data_dir: data_dir.map(Path::to_owned),
             config: ArcSwap::from_pointee(config),
+            walls,
             store,
             house,
             tls,
@@ -187,7 +190,7 @@ impl Shared {
             return Err("the server runs without a configuration file".to_owned());
         };
         let data_dir = self.data_dir.as_deref();
-        let new = Config::load(file, data_dir).map_err(|error| error.to_string())?;
+        let new = self.walls.load(file, data_dir).map_err(|error| error.to_string())?;
         let router = Router::new(new.route.clone(), &new.hostname, new.own_addresses())
             .map_err(|error| error.to_string())?;
         for (what, is_changed) in [
@@ -203,6 +206,7 @@ impl Shared {
             ("auth.allow_plaintext", old.allow_plaintext != new.allow_plaintext),
             ("outbound: when to try again", old.queue != new.queue),
             ("log", old.log != new.log),
+            ("confine", old.confine != new.confine),
         ] {
             if is_changed {
                 tracing::warn!(key = what, "changed in the configuration: holds after a restart");
@@ -215,6 +219,17 @@ impl Shared {
         tracing::info!("configuration loaded");
         Ok(())
     }
+}
+
+/// Every address of every listener.
+fn bind(config: &Config) -> anyhow::Result<Vec<(crate::config::Listener, Listener)>> {
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        for address in &listener.bind {
+            listeners.push((listener.clone(), Listener::bind(*address)?));
+        }
+    }
+    Ok(listeners)
 }
 
 fn relay(

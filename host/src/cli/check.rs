@@ -14,6 +14,7 @@ use crate::serve;
 /// # Errors
 /// What would keep the server from starting.
 pub(super) async fn run(config: &Config, is_printing: bool, is_json: bool) -> Result<String, ConfigError> {
+    config.user()?;
     Router::new(config.route.clone(), &config.hostname, config.own_addresses())
         .map_err(|error| ConfigError::new(error.to_string()))?;
     let plugins = plugins(config).await?;

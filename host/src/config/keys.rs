@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use maitred_confine::Reach;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -19,6 +20,8 @@ pub(super) struct Source<'a> {
     pub(super) text: &'a str,
     /// What relative paths are relative to.
     pub(super) base: &'a Path,
+    /// What a running process may still open; `None`: everything.
+    pub(super) reach: Option<&'a Reach>,
     /// Where each key was found.
     pub(super) lines: RefCell<Vec<(String, usize)>>,
 }
@@ -207,8 +210,26 @@ impl<'a> Keys<'a> {
         Ok(true)
     }
 
-    /// A path; a relative one is relative to the file's folder.
+    /// A path to read; a relative one is relative to the file's folder.
     pub(super) fn path(&mut self, key: &'static str, slot: &mut Option<PathBuf>) -> Result<(), ConfigError> {
+        self.path_within(key, slot, Reach::may_read)
+    }
+
+    /// A path to write, likewise.
+    pub(super) fn path_to_write(
+        &mut self,
+        key: &'static str,
+        slot: &mut Option<PathBuf>,
+    ) -> Result<(), ConfigError> {
+        self.path_within(key, slot, Reach::may_write)
+    }
+
+    fn path_within(
+        &mut self,
+        key: &'static str,
+        slot: &mut Option<PathBuf>,
+        may: fn(&Reach, &Path) -> bool,
+    ) -> Result<(), ConfigError> {
         // A path that was there before is none of this file's.
         let mut found = None;
         if self.is_printing() {
@@ -216,7 +237,10 @@ impl<'a> Keys<'a> {
         }
         self.maybe(key, &PATH, &mut found)?;
         if let (Side::Read { source, .. }, Some(path)) = (&self.side, found) {
-            *slot = Some(source.base.join(path));
+            let path = source.base.join(path);
+            let is_beyond = source.reach.is_some_and(|reach| !may(reach, &path));
+            self.refuse_if(is_beyond, key, &beyond(&path))?;
+            *slot = Some(path);
         }
         Ok(())
     }
@@ -335,6 +359,14 @@ impl<'a> Keys<'a> {
             }
         }
     }
+}
+
+/// A server that has shut itself in cannot open what it did not know of when it started.
+pub(super) fn beyond(path: &Path) -> String {
+    format!(
+        "{} is out of reach for the running server ([confine] filesystem): it takes a restart",
+        path.display()
+    )
 }
 
 /// A value as messages show it.

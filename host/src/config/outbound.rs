@@ -17,7 +17,7 @@ pub(super) struct RouteKeys {
     relay: Option<Relay>,
     tls: Option<TlsPolicy>,
     username: Option<String>,
-    password_file: Option<PathBuf>,
+    pub(super) password_file: Option<PathBuf>,
 }
 
 const TLS: [(&str, TlsPolicy); 3] =

@@ -52,7 +52,7 @@ const GRANT: Kind<String> = Kind {
 
 pub(super) fn keys(keys: &mut Keys<'_>, config: &mut Config) -> Result<(), ConfigError> {
     let plugins = &mut config.plugins;
-    keys.table("plugins", |keys| keys.path("directory", &mut plugins.directory))?;
+    keys.table("plugins", |keys| keys.path_to_write("directory", &mut plugins.directory))?;
     keys.tables("plugin", &mut plugins.plugins, || PluginConfig::named(""), plugin)
 }
 

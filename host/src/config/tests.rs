@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use maitred_confine::Mode;
 use maitred_policy::{Budget, OnError, Share, Trial};
 use maitred_route::TlsPolicy;
 
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(Path::new("/etc/maitred/maitred.toml"), text, None)
+    Config::parse(Path::new("/etc/maitred/maitred.toml"), text, None, None)
 }
 
 fn good(text: &str) -> Config {
@@ -76,7 +77,7 @@ impl Config {
 #[expect(clippy::too_many_lines, reason = "a table, an entry a key")]
 fn each_key_does_what_it_says() {
     type Effect = fn(&Config) -> bool;
-    let effects: [(&str, Effect); 58] = [
+    let effects: [(&str, Effect); 61] = [
         ("hostname = 'mx.example.test'", |c| {
             c.hostname == "mx.example.test" && c.flow.hostname == "mx.example.test"
         }),
@@ -168,6 +169,9 @@ fn each_key_does_what_it_says() {
         }),
         ("[auth]\nallow_plaintext = true", |c| c.allow_plaintext),
         ("[dkim]", |c| c.hostname == "localhost"),
+        ("[confine]\nrun_as = 'maitred'", |c| c.confine.run_as.as_deref() == Some("maitred")),
+        ("[confine]\nfilesystem = 'off'", |c| c.confine.filesystem == Mode::Off),
+        ("[confine]\nsyscalls = 'require'", |c| c.confine.syscalls == Mode::Require),
         ("[plugins]\ndirectory = 'p'", |c| {
             c.plugins.directory.as_deref() == Some(Path::new("/etc/maitred/p"))
         }),
@@ -268,6 +272,8 @@ fn what_is_wrong_is_told_with_its_line() {
     bad("[dns]\nservers = ['resolver.test']", 2, "dns.servers", "expected an address");
     bad("[dns]\n\nattempts = 11", 3, "dns.attempts", "at most 10");
     bad("[dns]\ntimeout = '1h'", 2, "dns.timeout", "between 10ms and 1m");
+    bad("[confine]\nfilesystem = 'on'", 2, "confine.filesystem", "\"auto\" or \"off\" or \"require\"");
+    bad("[confine]\nrun_as = 99", 2, "confine.run_as", "expected a text");
     bad("[outbound]\nport = 0", 2, "outbound.port", "at least 1");
     bad("[outbound]\nport = 65536", 2, "outbound.port", "whole number");
     bad("[outbound]\n\nretry = []", 3, "outbound.retry", "at least one time");
@@ -352,13 +358,14 @@ fn what_is_printed_reads_as_the_same() {
         path = "x.wasm"
     "#;
     for text in [text, ""] {
-        let config = Config::parse(&path, text, None).unwrap();
+        let config = Config::parse(&path, text, None, None).unwrap();
         let printed = config.effective();
-        let again = Config::parse(&path, &printed, None).unwrap_or_else(|error| panic!("{error}\n{printed}"));
+        let again =
+            Config::parse(&path, &printed, None, None).unwrap_or_else(|error| panic!("{error}\n{printed}"));
         assert_eq!(format!("{config:?}"), format!("{again:?}"), "{printed}");
         assert!(!printed.contains("geheim"));
     }
-    let config = Config::parse(&path, text, None).unwrap();
+    let config = Config::parse(&path, text, None, None).unwrap();
     let credentials = config.route.routes[0].credentials.as_ref().unwrap();
     assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "geheim"));
 }
@@ -368,7 +375,7 @@ fn a_password_file_that_is_no_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("maitred.toml");
     let route = "[[outbound.route]]\ndomain = 'b.test'\nrelay = 'r.test'\nusername = 'u'\n";
-    let parse = |more: &str| Config::parse(&path, &format!("{route}{more}"), None).unwrap_err();
+    let parse = |more: &str| Config::parse(&path, &format!("{route}{more}"), None, None).unwrap_err();
     assert!(parse("").problem.contains("go together"));
     let missing = parse("tls = 'require'\npassword_file = 'none'");
     assert_eq!((missing.line, missing.key.as_str()), (Some(6), "outbound.route.password_file"));

@@ -8,14 +8,19 @@ use maitred_mail::{Address, Domain};
 use maitred_store::{Batch, Intent};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Server;
+use super::{Server, Walls};
 use crate::config::{Config, Protocol};
 
 /// Serves until told to stop: SIGTERM and SIGINT stop, SIGHUP reloads.
 ///
 /// # Errors
 /// What kept it from starting, or what ended badly.
-pub(crate) async fn run(config: Config, data_dir: Option<&Path>, is_json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    config: Config,
+    data_dir: Option<&Path>,
+    walls: Walls,
+    is_json: bool,
+) -> anyhow::Result<()> {
     let is_first = config.file.is_none();
     let hostname = config.hostname.clone();
     let data = config.data_dir.clone();
@@ -24,7 +29,7 @@ pub(crate) async fn run(config: Config, data_dir: Option<&Path>, is_json: bool) 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let server = Server::start(config, data_dir).await?;
+    let server = Server::start(config, data_dir, walls).await?;
     let password = if is_first { make_demo(&server).await? } else { None };
     let said = match is_json {
         true => ready_line(&server, &hostname),

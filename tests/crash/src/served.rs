@@ -33,7 +33,9 @@ impl Lives {
     /// # Errors
     /// When it cannot be made.
     pub fn begin(folder: &Path) -> Result<Self> {
-        let rest = "[auth]\nallow_plaintext = true\n[limits]\nconnections_per_ip = 1000\n";
+        // The disk that loses power is kept beside the data, by the server's own process.
+        let rest = "[auth]\nallow_plaintext = true\n[limits]\nconnections_per_ip = 1000\n\
+                    [confine]\nfilesystem = \"off\"\n";
         let config = configure(folder, "", rest)?;
         let server = Server::start(&config)?;
         let people: Vec<String> = (0..crate::ACCOUNTS).map(|account| format!("a{account}")).collect();

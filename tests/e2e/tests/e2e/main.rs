@@ -4,6 +4,7 @@
 
 mod clients;
 mod commands;
+mod confine;
 mod evil;
 mod journey;
 mod life;
