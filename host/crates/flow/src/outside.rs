@@ -110,7 +110,7 @@ impl World {
         let directory = house.store.directory();
         match directory.resolve(&address) {
             Resolved::To { accounts, remote } => Leads::To {
-                accounts: accounts.iter().map(|(_, address)| address.to_string()).collect(),
+                accounts: accounts.iter().map(|(_, led)| directory.own_address(led).to_string()).collect(),
                 remote: remote.iter().map(ToString::to_string).collect(),
             },
             Resolved::Remote => Leads::Remote,

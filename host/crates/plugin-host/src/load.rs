@@ -1,13 +1,14 @@
 //! From the octets of a component to a plugin that can be called: verify, compile, initialise, freeze.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maitred_policy::{Hook, Outside};
 use wasmtime::component::{Component, Instance, InstancePre, Lift, Linker, WasmList};
 use wasmtime::{Store, UpdateDeadline};
-use wasmtime_wizer::{ComponentInstanceState, Wizer};
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use crate::bindings::v0_1;
 use crate::bindings::v0_1::exports::maitred::plugin as exports;
@@ -34,7 +35,10 @@ const INIT_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Loader {
     pub(crate) machine: Arc<Machine>,
     linker: Linker<State>,
+    /// `None`: on the bench.
     cache: Option<Cache>,
+    /// What the bench has compiled, by digest.
+    compiled: Mutex<HashMap<String, Component>>,
     outside: Arc<dyn Outside>,
 }
 
@@ -48,7 +52,7 @@ impl Loader {
         let mut linker = Linker::new(&machine.engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         v0_1::Plugin::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
-        Ok(Self { machine, linker, cache, outside })
+        Ok(Self { machine, linker, cache, compiled: Mutex::default(), outside })
     }
 
     /// Verifies, compiles, initialises and freezes. Takes long: not on the way of mail.
@@ -82,18 +86,7 @@ impl Loader {
             .update(&config.limits.memory.to_le_bytes())
             .finalize()
             .to_hex();
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.machine.engine, &artefact));
-        let component = match cached {
-            Some(component) => component,
-            None => {
-                let frozen = self.freeze(octets, &identity).await?;
-                let component = self.compile(frozen).await?;
-                if let Some(cache) = &self.cache {
-                    cache.keep(&artefact, &component);
-                }
-                component
-            }
-        };
+        let (component, is_frozen) = self.component(octets, &digest, &identity, &artefact).await?;
         // Looked at again: what another configuration or version of the server let pass may lie in the cache.
         check_imports(&self.machine.engine, &component, &config.grants)?;
         let pre = self.link(&component)?;
@@ -105,13 +98,71 @@ impl Loader {
         let _running = self.machine.running();
         let describing = async {
             let (guest, _) = self.begin(&mut store, &pre).await?;
-            guest.call_describe(&mut store).await.map_err(|error| first_line(&error))
+            let described = guest.call_describe(&mut store).await.map_err(|error| first_line(&error))?;
+            if !is_frozen {
+                let set_up = guest.call_init(&mut store).await.map_err(|error| first_line(&error));
+                set_up.and_then(|said| said).map_err(|said| init_failed(&said))?;
+            }
+            Ok(described)
         };
-        let described = in_time(describing).await.map_err(|said| format!("describe: {said}"))?;
+        let told = |said: String| if said.starts_with("init: ") { said } else { format!("describe: {said}") };
+        let described = in_time(describing).await.map_err(told)?;
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
-        let guest = Guest { pre, hooks, version, digest };
+        // One that cannot be frozen sets up at each call.
+        let setup = if is_frozen { None } else { exports::lifecycle::GuestIndices::new(&pre).ok() };
+        let guest = Guest { pre, hooks, setup, version, digest };
         let outside = Arc::clone(&self.outside);
         Ok(Loaded::new(Arc::clone(&self.machine), guest, (identity, outside), config.clone(), origin))
+    }
+
+    /// Compiled, and frozen behind its `init` where that can be done.
+    async fn component(
+        &self,
+        octets: &[u8],
+        digest: &str,
+        identity: &Arc<Identity>,
+        artefact: &str,
+    ) -> Result<(Component, bool), String> {
+        let Some(cache) = &self.cache else {
+            // On the bench: one component, many configurations, each called a few times.
+            let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+            let component = match known {
+                Some(component) => component,
+                None => self.compile(octets.to_vec()).await?,
+            };
+            let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            compiled.insert(digest.to_owned(), component.clone());
+            return Ok((component, false));
+        };
+        let engine = &self.machine.engine;
+        if let Some(component) = cache.load(engine, artefact) {
+            return Ok((component, true));
+        }
+        // Of a component that cannot be frozen, what is compiled does not depend on its configuration.
+        if let Some(component) = cache.load(engine, digest) {
+            return Ok((component, false));
+        }
+        match Wizer::new().instrument_component(octets) {
+            Ok((context, instrumented)) => {
+                let frozen = self.freeze(&context, instrumented, identity).await?;
+                let component = self.compile(frozen).await?;
+                cache.keep(artefact, &component);
+                Ok((component, true))
+            }
+            Err(error) => {
+                let unreadable = |said: String| {
+                    format!("not a component that can be read: {}", said.trim_end_matches('['))
+                };
+                let component = self.compile(octets.to_vec()).await.map_err(unreadable)?;
+                tracing::info!(
+                    plugin = &*identity.name,
+                    why = first_line(&error),
+                    "plugin cannot be frozen: it sets up at each call"
+                );
+                cache.keep(digest, &component);
+                Ok((component, false))
+            }
+        }
     }
 
     /// What a component is, without granting it anything: its words about itself only if it imports nothing that needs a grant.
@@ -151,11 +202,12 @@ impl Loader {
     }
 
     /// Runs `init` once and puts the memory it left into the component: every instance begins there.
-    async fn freeze(&self, octets: &[u8], identity: &Arc<Identity>) -> Result<Vec<u8>, String> {
-        let wizer = Wizer::new();
-        let (context, instrumented) = wizer
-            .instrument_component(octets)
-            .map_err(|error| format!("not a component that can be read: {}", first_line(&error)))?;
+    async fn freeze(
+        &self,
+        context: &ComponentContext<'_>,
+        instrumented: Vec<u8>,
+        identity: &Arc<Identity>,
+    ) -> Result<Vec<u8>, String> {
         let component = self.compile(instrumented).await?;
         check_imports(&self.machine.engine, &component, &identity.grants)?;
         let pre = self.link(&component)?;
@@ -167,14 +219,10 @@ impl Loader {
             Ok(instance)
         };
         let initialised = in_time(initialising).await;
-        let instance = initialised.map_err(|said| {
-            let line = said.lines().next().unwrap_or_default();
-            let text: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
-            format!("init: {text}")
-        })?;
+        let instance = initialised.map_err(|said| init_failed(&said))?;
         let mut state = Frozen { store, instance, failure: None };
         let frozen =
-            wizer.snapshot_component(&context, &mut state).await.map_err(|error| first_line(&error))?;
+            Wizer::new().snapshot_component(context, &mut state).await.map_err(|error| first_line(&error))?;
         match state.failure {
             Some(failure) => Err(format!("its memory cannot be read: {failure}")),
             None => Ok(frozen),
@@ -231,6 +279,13 @@ pub(crate) struct Seen {
 /// BLAKE3 of a component, hexadecimal.
 pub(crate) fn digest(octets: &[u8]) -> String {
     blake3::hash(octets).to_hex().to_string()
+}
+
+/// What `init` said, on one line.
+fn init_failed(said: &str) -> String {
+    let line = said.lines().next().unwrap_or_default();
+    let text: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
+    format!("init: {text}")
 }
 
 /// Epochs end what runs, this what waits.

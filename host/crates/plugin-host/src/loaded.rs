@@ -10,6 +10,7 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap};
 
 use crate::ask::ask;
+use crate::bindings::v0_1::exports::maitred::plugin as exports;
 use crate::breaker::{Breaker, Turn};
 use crate::config::PluginConfig;
 use crate::engine::Machine;
@@ -31,7 +32,8 @@ pub(crate) struct Loaded {
     /// As `1.0.0@0123abcd`.
     pub(crate) version: Arc<str>,
     pub(crate) stats: Stats,
-    pub(crate) breaker: Breaker,
+    /// One for each hook: where it fails, it is left alone.
+    breakers: [Breaker; Hook::ALL.len()],
     slots: Semaphore,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Guest {
     pub(crate) pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
+    /// It could not be frozen behind its `init`: each instance sets up first.
+    pub(crate) setup: Option<exports::lifecycle::GuestIndices>,
     /// What it says its version is.
     pub(crate) version: String,
     /// BLAKE3 of the component, hexadecimal.
@@ -89,7 +93,7 @@ impl Loaded {
             version: format!("{}@{short}", guest.version).into(),
             slots: Semaphore::new(config.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
             stats: Stats::new(),
-            breaker: Breaker::new(Instant::now()),
+            breakers: std::array::from_fn(|_| Breaker::new(Instant::now())),
             identity,
             outside,
             guest,
@@ -104,6 +108,11 @@ impl Loaded {
 
     pub(crate) fn digest(&self) -> &str {
         &self.guest.digest
+    }
+
+    /// It fails too often at one of its hooks, and is not asked there.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.breakers.iter().any(Breaker::is_open)
     }
 
     /// What it says its version is.
@@ -121,7 +130,8 @@ impl Loaded {
 
     /// Asks it, unless it failed too often.
     pub(crate) async fn run_guarded(&self, session: &SessionFacts, call: HookCall<'_>, means: Means) -> Ran {
-        if !self.breaker.may_call(Instant::now()) {
+        let breaker = self.breakers.get(call.hook() as usize);
+        if breaker.is_some_and(|breaker| !breaker.may_call(Instant::now())) {
             let answer = Err(Fault::Broken);
             self.stats.note(call.hook(), &answer, Used::default());
             return Ran { answer, elapsed: Duration::ZERO, transcript: Vec::new() };
@@ -130,7 +140,9 @@ impl Loaded {
         // Who waited in vain for a free instance did not fail.
         let has_failed = matches!(&ran.answer, Err(fault) if !matches!(fault, Fault::Busy(_)));
         let plugin = &self.config.name;
-        match self.breaker.note(has_failed, Instant::now()) {
+        match breaker
+            .map_or(Turn::Same, |breaker| breaker.note(has_failed, session.peer.remote.ip(), Instant::now()))
+        {
             Turn::Same => {}
             Turn::Opened(pause) => tracing::error!(
                 plugin,
@@ -139,7 +151,12 @@ impl Loaded {
                 "plugin fails too often: it is not asked for a while, on_error holds"
             ),
             Turn::Closed => {
-                tracing::info!(plugin, plugin.version = &*self.version, "plugin is asked again");
+                tracing::info!(
+                    plugin,
+                    plugin.version = &*self.version,
+                    hook = call.hook().name(),
+                    "plugin is asked again"
+                );
             }
         }
         ran
@@ -185,6 +202,10 @@ impl Loaded {
         let _running = self.machine.running();
         let called = async {
             let instance = self.guest.pre.instantiate_async(&mut store).await?;
+            if let Some(setup) = &self.guest.setup {
+                let set_up = setup.load(&mut store, &instance)?.call_init(&mut store).await?;
+                set_up.map_err(wasmtime::Error::msg)?;
+            }
             ask(&self.guest.hooks, &mut store, &instance, session, call).await
         };
         let answer = match timeout(time + self.config.limits.wait + GRACE, called).await {

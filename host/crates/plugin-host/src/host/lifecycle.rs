@@ -143,7 +143,7 @@ impl PluginHost {
             origin: shown.origin.name().to_owned(),
             calls,
             faults,
-            is_broken: place.primary.as_ref().is_some_and(|loaded| loaded.breaker.is_open()),
+            is_broken: place.primary.as_ref().is_some_and(|loaded| loaded.is_broken()),
             trial: place.trial.as_ref().map(|trial| trial.facts()),
             earlier: earlier
                 .into_iter()
