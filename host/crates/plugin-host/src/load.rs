@@ -253,12 +253,12 @@ impl Loader {
         self.linker.instantiate_pre(component).map_err(|error| first_line(&error))
     }
 
-    /// While it sets up, nothing outside is there, and chance is the same each time: what is frozen is made of the component and its
-    /// configuration alone.
+    /// While it sets up, nothing outside is there, the clock stands at its beginning and chance is the same each time: what is frozen is
+    /// made of the component and its configuration alone.
     fn store(&self, identity: &Arc<Identity>) -> Result<Store<State>, String> {
         let means = Means {
             outside: Arc::new(Nowhere),
-            now_ms: now_ms(),
+            now_ms: 0,
             seed: Seed::Fixed(0),
             transcript: None,
             is_void: false,
