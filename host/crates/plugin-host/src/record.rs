@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maitred_policy::{Ask, Called, Question, Reply, SessionFacts};
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,16 @@ pub struct Record {
 #[derive(Default)]
 pub(crate) struct Recorder {
     is_on: AtomicBool,
-    sender: Mutex<Option<mpsc::Sender<Kept>>>,
-    left_out: Arc<AtomicU64>,
+    now: Mutex<Option<Now>>,
+    /// Recordings so far.
+    count: AtomicU64,
+    left_out: AtomicU64,
+}
+
+/// The recording that goes on.
+struct Now {
+    number: u64,
+    sender: mpsc::Sender<Kept>,
 }
 
 /// A call on its way to the file.
@@ -62,14 +70,18 @@ impl Recorder {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// Begins anew in this file, with at most so many octets.
+    /// Begins anew in this file, with at most so many octets. A recording that went on is over; what it still has to write goes to the
+    /// file that was there before.
     pub(crate) fn start(self: &Arc<Self>, path: &Path, octets_max: u64) -> std::io::Result<()> {
-        self.stop();
-        let mut options = fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        self.left_out.store(0, Ordering::Relaxed);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        *self.lock() = Some(Now { number, sender });
+        self.tell_left_out();
         self.is_on.store(true, Ordering::Release);
         let (recorder, path) = (Arc::downgrade(self), path.to_owned());
         tokio::spawn(async move {
@@ -77,7 +89,7 @@ impl Recorder {
                 tracing::error!(file = %path.display(), %error, "recording ended");
             }
             if let Some(recorder) = recorder.upgrade() {
-                recorder.stop();
+                recorder.end(Some(number));
             }
         });
         Ok(())
@@ -85,25 +97,42 @@ impl Recorder {
 
     /// Writes no more. What was kept before is written.
     pub(crate) fn stop(&self) {
-        self.is_on.store(false, Ordering::Release);
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.end(None);
+    }
+
+    /// Ends the recording that goes on, or only this one.
+    fn end(&self, number: Option<u64>) {
+        let mut now = self.lock();
+        if number.is_none_or(|number| now.as_ref().is_some_and(|now| now.number == number)) {
+            self.is_on.store(false, Ordering::Release);
+            *now = None;
+            drop(now);
+            self.tell_left_out();
+        }
+    }
+
+    fn tell_left_out(&self) {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         if left_out > 0 {
             tracing::warn!(left_out, "calls came faster than they could be recorded");
         }
     }
 
-    /// Keeps a call.
+    fn lock(&self) -> MutexGuard<'_, Option<Now>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a call; the session is as it was before.
     pub(crate) fn keep(
         &self,
-        session: &SessionFacts,
+        session: SessionFacts,
         question: Question,
         called: &Called,
         transcript: &[(Ask, Reply)],
         (seed, now_ms): (u64, u64),
     ) {
         let kept = Kept {
-            session: session.clone(),
+            session,
             question,
             version: called.version.to_string(),
             answer: told(Some(&called.answer)),
@@ -111,7 +140,7 @@ impl Recorder {
             seed,
             now_ms,
         };
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let sender = self.lock().as_ref().map(|now| now.sender.clone());
         if sender.is_none_or(|sender| sender.try_send(kept).is_err()) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
@@ -149,8 +178,10 @@ async fn write(mut file: fs::File, octets_max: u64, mut kept: mpsc::Receiver<Kep
 /// # Errors
 /// The file cannot be read, or a line is no record.
 pub(crate) fn read(path: &Path) -> Result<Vec<Record>, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let mut octets = fs::read(path).map_err(|error| wrong(&error))?;
+    octets.truncate(octets.iter().rposition(|octet| *octet == b'\n').unwrap_or(0));
+    let whole = String::from_utf8(octets).map_err(|error| wrong(&error))?;
     let record = |(number, line): (usize, &str)| {
         serde_json::from_str(line)
             .map_err(|error| format!("{}: line {}: {error}", path.display(), number + 1))

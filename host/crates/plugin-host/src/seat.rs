@@ -1,6 +1,6 @@
 //! A plugin's place in the chain: the version in service, the one that is tried out beside it, and the recording.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -117,10 +117,12 @@ impl Seat {
         let hook = call.hook();
         // Asked once: it may be taken back while it answers.
         let canary = self.trial.as_ref().filter(|trial| trial.takes(session, call));
+        let before = self.recorder.is_on().then(|| as_it_is(session, &self.config.name));
         let (called, ran, seed, now_ms) = self.ask(canary, session, call).await;
         let transcript = ran.map(|ran| ran.transcript).unwrap_or_default();
-        if self.recorder.is_on() {
-            self.recorder.keep(session, call.to_question(), &called, &transcript, (seed, now_ms));
+        let is_asked = !matches!(called.answer, Err(Fault::Broken | Fault::Busy(_)));
+        if let Some(before) = before.filter(|_| is_asked) {
+            self.recorder.keep(before, call.to_question(), &called, &transcript, (seed, now_ms));
         }
         if let Some(trial) = canary {
             trial.obeyed(&called.answer);
@@ -146,6 +148,14 @@ impl Seat {
         trial.compare_later(other, asked);
         called
     }
+}
+
+/// A session with what this plugin has noted by now: what the call itself notes is no part of the question.
+fn as_it_is(session: &SessionFacts, plugin: &str) -> SessionFacts {
+    let notes = session.notes.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = notes.iter().filter(|((of, _), _)| of == plugin);
+    let own = own.map(|(place, value)| (place.clone(), value.clone())).collect();
+    SessionFacts { notes: Arc::new(Mutex::new(own)), ..session.clone() }
 }
 
 /// What the version in service says; if it has not that hook, nothing.

@@ -40,7 +40,7 @@ pub struct Step {
     pub original: Option<String>,
     /// All recipients.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub recipients: Vec<String>,
+    pub recipients: Vec<RecipientStep>,
     /// The account that it leads to: `deliver`; that logs in: `login`, `auth`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -124,9 +124,17 @@ pub struct TlsStep {
 pub struct TransactionStep {
     pub id: String,
     pub sender: String,
-    pub recipients: Vec<String>,
+    pub recipients: Vec<RecipientStep>,
     #[serde(default)]
     pub size: Option<u64>,
+}
+
+/// One of several recipients: an address, or one that came instead of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RecipientStep {
+    Plain(String),
+    Changed { address: String, original: String },
 }
 
 /// A next hop.
@@ -276,12 +284,14 @@ impl Step {
             whole.extend_from_slice(&piece);
         }
         match String::from_utf8(whole) {
-            Ok(text) => self.message = Some(text),
+            // Text has the line ends of a person's editor: others would be made the same.
+            Ok(text) if !text.replace("\r\n", "").contains(['\r', '\n']) => self.message = Some(text),
+            Ok(text) => self.message_base64 = Some(STANDARD.encode(text)),
             Err(error) => self.message_base64 = Some(STANDARD.encode(error.as_bytes())),
         }
         self.id = Some(of.id.to_string());
         self.sender = Some(plain(&of.envelope.reverse_path));
-        self.recipients = of.envelope.recipients.iter().map(|to| to.address.to_string()).collect();
+        self.recipients = of.envelope.recipients.iter().map(RecipientStep::of).collect();
         self.symbols.clone_from(&of.symbols);
         self.tags.clone_from(&of.tags);
         Some(())
@@ -292,7 +302,7 @@ impl Step {
     /// # Errors
     /// One line that says which key is wrong.
     pub(crate) fn question(&self) -> Result<(SessionFacts, Question), String> {
-        let mut session = self.session.facts()?;
+        let session = self.session.facts()?;
         let question = match self.hook.as_str() {
             "connect" => Question::Connect,
             "helo" => Question::Helo(self.name.clone().unwrap_or_else(|| "client.example".to_owned())),
@@ -336,16 +346,6 @@ impl Step {
             "tick" => Question::Tick,
             other => return Err(format!("hook: there is none named {other:?}")),
         };
-        if let (None, Question::Message(of) | Question::Headers(of) | Question::Deliver(of, ..)) =
-            (&session.transaction, &question)
-        {
-            session.transaction = Some(TransactionFacts {
-                id: of.id,
-                reverse_path: of.envelope.reverse_path.clone(),
-                size: None,
-                recipients: Arc::new(of.envelope.recipients.clone()),
-            });
-        }
         Ok((session, question))
     }
 
@@ -389,10 +389,7 @@ impl Step {
         let recipients = if self.recipients.is_empty() {
             vec![self.recipient()?]
         } else {
-            let to = |text: &String| {
-                Ok::<_, String>(Recipient { address: address("recipients", text)?, original: None })
-            };
-            self.recipients.iter().map(to).collect::<Result<_, _>>()?
+            self.recipients.iter().map(RecipientStep::facts).collect::<Result<_, _>>()?
         };
         Ok(MessageFacts {
             id: self.id.as_deref().map_or(Ok(MessageId(1)), message_id)?,
@@ -434,7 +431,7 @@ impl SessionStep {
             transaction: of.transaction.as_ref().map(|of| TransactionStep {
                 id: of.id.to_string(),
                 sender: plain(&of.reverse_path),
-                recipients: of.recipients.iter().map(|to| to.address.to_string()).collect(),
+                recipients: of.recipients.iter().map(RecipientStep::of).collect(),
                 size: of.size,
             }),
             notes: notes.into_iter().map(|((plugin, key), value)| (plugin, key, value)).collect(),
@@ -472,15 +469,30 @@ impl SessionStep {
 
 impl TransactionStep {
     fn facts(&self) -> Result<TransactionFacts, String> {
-        let to = |text: &String| {
-            Ok::<_, String>(Recipient { address: address("recipients", text)?, original: None })
-        };
         Ok(TransactionFacts {
             id: message_id(&self.id)?,
             reverse_path: reverse_path(&self.sender)?,
             size: self.size,
-            recipients: Arc::new(self.recipients.iter().map(to).collect::<Result<_, _>>()?),
+            recipients: Arc::new(self.recipients.iter().map(RecipientStep::facts).collect::<Result<_, _>>()?),
         })
+    }
+}
+
+impl RecipientStep {
+    fn of(of: &Recipient) -> Self {
+        let address = of.address.to_string();
+        match &of.original {
+            None => Self::Plain(address),
+            Some(original) => Self::Changed { address, original: original.to_string() },
+        }
+    }
+
+    fn facts(&self) -> Result<Recipient, String> {
+        let (text, original) = match self {
+            Self::Plain(text) => (text, None),
+            Self::Changed { address: text, original } => (text, Some(address("recipients", original)?)),
+        };
+        Ok(Recipient { address: address("recipients", text)?, original })
     }
 }
 

@@ -10,8 +10,8 @@ use maitred_mail::Timestamp;
 use maitred_policy::outside::{HttpError, HttpResponse, Leads, Unanswered};
 use maitred_policy::table::MemoryTable;
 use maitred_policy::{
-    Answer, Ask, Asker, Change, Decision, DeliveryDecision, Edit, Fault, LoginDecision, Outside, Reply,
-    Resolution, RouteDecision, Space, Table, TableOp, Verdict,
+    Answer, Ask, Asker, Change, Decision, DeliveryDecision, Edit, Fault, LoginDecision, Outside, Question,
+    Reply, Resolution, RouteDecision, SessionFacts, Space, Table, TableOp, TransactionFacts, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -178,6 +178,7 @@ impl Bench {
             let (mut session, question) =
                 step.question().map_err(|why| format!("step {}: {why}", number + 1))?;
             session.notes = Arc::clone(&notes);
+            in_its_transaction(&mut session, &question);
             now_ms = expected.now_ms.unwrap_or(now_ms);
             let means = Means {
                 outside: Arc::clone(&world) as Arc<dyn Outside>,
@@ -191,6 +192,20 @@ impl Bench {
             wrong.extend(told.into_iter().map(|told| format!("step {}, {}: {told}", number + 1, step.hook)));
         }
         Ok(wrong)
+    }
+}
+
+/// A message travels in a transaction: a fixture need not say so.
+fn in_its_transaction(session: &mut SessionFacts, question: &Question) {
+    if let (None, Question::Message(of) | Question::Headers(of) | Question::Deliver(of, ..)) =
+        (&session.transaction, question)
+    {
+        session.transaction = Some(TransactionFacts {
+            id: of.id,
+            reverse_path: of.envelope.reverse_path.clone(),
+            size: None,
+            recipients: Arc::new(of.envelope.recipients.clone()),
+        });
     }
 }
 

@@ -120,6 +120,8 @@ impl store::Host for State {
         per_second: f32,
         cost: u32,
     ) -> Result<Stored<std::result::Result<u32, u32>>> {
+        // What is no number could not be written down; as little as this one does it fill a bucket.
+        let per_second = if per_second.is_finite() { per_second } else { 0.0 };
         match self.change(key, 16, Change::TakeTokens { capacity, per_second, cost }).await? {
             Ok(TableAnswer::Taken(left)) => Ok(Ok(Ok(left))),
             Ok(TableAnswer::Wait(ms)) => Ok(Ok(Err(ms))),
