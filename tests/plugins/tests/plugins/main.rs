@@ -6,6 +6,7 @@ mod faults;
 mod filters;
 mod hooks;
 mod life;
+mod replay;
 mod shadows;
 mod versions;
 mod world;

@@ -20,6 +20,8 @@ static VARIANT: [u8; 16] = *b"probe variant: 1";
 pub struct Probe {
     variant: char,
     scripts: BTreeMap<String, Vec<String>>,
+    /// What the script of `init` found; the action `born` tells.
+    born: String,
 }
 
 impl Plugin for Probe {
@@ -28,12 +30,13 @@ impl Plugin for Probe {
     fn init(config: &str) -> Result<Self, String> {
         let scripts = serde_json::from_str(config).map_err(|error| error.to_string())?;
         let [.., variant] = *black_box(&VARIANT);
-        let probe = Self { variant: char::from(variant), scripts };
+        let mut probe = Self { variant: char::from(variant), scripts, born: String::new() };
         let (run, _) = probe.run("init", "", Run::default());
-        match run.answer("fail") {
-            Some(why) => Err(why.to_owned()),
-            None => Ok(probe),
+        if let Some(why) = run.answer("fail") {
+            return Err(why.to_owned());
         }
+        probe.born = run.found.into_iter().map(|(_, value)| value).collect();
+        Ok(probe)
     }
 
     fn on_connect(&self, session: &dyn Session) -> Decision {
@@ -143,7 +146,10 @@ impl Probe {
         if let Some(actions) = names.iter().find_map(|name| self.scripts.get(name)) {
             for action in actions {
                 let (word, with) = action.split_once(':').unwrap_or((action, ""));
-                edits.extend(run.act(word, with));
+                match word {
+                    "born" => run.found.push((word.to_owned(), self.born.clone())),
+                    _ => edits.extend(run.act(word, with)),
+                }
             }
         }
         (run, edits)
