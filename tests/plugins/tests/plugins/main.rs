@@ -4,6 +4,7 @@ mod canaries;
 mod capabilities;
 mod faults;
 mod filters;
+mod fixtures;
 mod hooks;
 mod life;
 mod replay;
