@@ -19,8 +19,7 @@ use crate::grants::{Grants, needed};
 use crate::hooks::Hooks;
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
-use crate::outside::Nowhere;
-use crate::state::{Identity, Means, Seed, State};
+use crate::state::{Identity, State};
 
 /// A component larger than this is not looked at.
 pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
@@ -253,17 +252,8 @@ impl Loader {
         self.linker.instantiate_pre(component).map_err(|error| first_line(&error))
     }
 
-    /// While it sets up, nothing outside is there, the clock stands at its beginning and chance is the same each time: what is frozen is
-    /// made of the component and its configuration alone.
     fn store(&self, identity: &Arc<Identity>) -> Result<Store<State>, String> {
-        let means = Means {
-            outside: Arc::new(Nowhere),
-            now_ms: 0,
-            seed: Seed::Fixed(0),
-            transcript: None,
-            is_void: false,
-        };
-        let mut store = Store::new(&self.machine.engine, State::new(identity, means));
+        let mut store = Store::new(&self.machine.engine, State::setting_up(identity, false));
         bound(&self.machine, &mut store, INIT_TIME).map_err(|error| first_line(&error))?;
         Ok(store)
     }

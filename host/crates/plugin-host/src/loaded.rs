@@ -195,16 +195,21 @@ impl Loaded {
         let slots = async { Ok((self.slots.acquire().await?, self.machine.calls.acquire().await?)) };
         let free = timeout(time, slots).await.ok().and_then(Result::<_, AcquireError>::ok);
         let Some(_slots) = free else { return (Err(Fault::Busy(time)), Used::default(), Vec::new()) };
-        let mut store = Store::new(&self.machine.engine, State::new(&self.identity, means));
+        let (state, later) = match &self.guest.setup {
+            None => (State::new(&self.identity, means), None),
+            Some(setup) => (State::setting_up(&self.identity, true), Some((setup, means))),
+        };
+        let mut store = Store::new(&self.machine.engine, state);
         if let Err(error) = bound(&self.machine, &mut store, time) {
             return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new());
         }
         let _running = self.machine.running();
         let called = async {
             let instance = self.guest.pre.instantiate_async(&mut store).await?;
-            if let Some(setup) = &self.guest.setup {
+            if let Some((setup, means)) = later {
                 let set_up = setup.load(&mut store, &instance)?.call_init(&mut store).await?;
                 set_up.map_err(wasmtime::Error::msg)?;
+                store.data_mut().begin(means);
             }
             ask(&self.guest.hooks, &mut store, &instance, session, call).await
         };

@@ -103,33 +103,32 @@ impl State {
     pub(crate) fn new(plugin: &Arc<Identity>, means: Means) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let chance = Chance::new(means.seed);
-        let mut wasi = WasiCtx::builder();
-        wasi.max_random_size(RANDOM_OCTETS_MAX);
-        wasi.wall_clock(Still(Duration::from_millis(means.now_ms)));
-        if let Seed::Fixed(seed) = means.seed {
-            // What differs from run to run must not be seen by what can be run again.
-            wasi.monotonic_clock(Still(Duration::ZERO));
-            wasi.secure_random(Deterministic::new(octets_of(seed)));
-            wasi.insecure_random(Deterministic::new(octets_of(seed)));
-            wasi.insecure_random_seed(u128::from(seed));
-        }
-        let limits = plugin.limits;
         Self {
             table,
-            wasi: wasi.build(),
-            memory: MemoryLimit { octets_max: limits.memory, octets: 0, was_refused: false },
-            budget: Budget {
-                calls: limits.host_calls,
-                octets: limits.octets,
-                log_lines: LOG_LINES_MAX,
-                asks: limits.asks,
-            },
+            wasi: wasi(&means),
+            memory: MemoryLimit { octets_max: plugin.limits.memory, octets: 0, was_refused: false },
+            budget: Budget::of(&plugin.limits),
             plugin: Arc::clone(plugin),
+            chance: Chance::new(means.seed),
             means,
             spent: Spent::default(),
-            chance,
         }
+    }
+
+    /// While it sets up: nothing outside is there, the clock stands at its beginning and chance is the same each time, so that what it
+    /// makes is made of the component and its configuration alone. `is_again`: it has said already what it says then.
+    pub(crate) fn setting_up(plugin: &Arc<Identity>, is_again: bool) -> Self {
+        let outside = Arc::new(crate::outside::Nowhere);
+        let seed = Seed::Fixed(0);
+        Self::new(plugin, Means { outside, now_ms: 0, seed, transcript: None, is_void: is_again })
+    }
+
+    /// It is set up: from now on it has what a call has.
+    pub(crate) fn begin(&mut self, means: Means) {
+        self.wasi = wasi(&means);
+        self.chance = Chance::new(means.seed);
+        self.budget = Budget::of(&self.plugin.limits);
+        self.means = means;
     }
 
     /// Asks the world outside; charged, timed, and written down when the call is recorded.
@@ -166,7 +165,26 @@ impl State {
     }
 }
 
+/// Standing clocks, and chance from where the call has it.
+fn wasi(means: &Means) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.max_random_size(RANDOM_OCTETS_MAX);
+    wasi.wall_clock(Still(Duration::from_millis(means.now_ms)));
+    if let Seed::Fixed(seed) = means.seed {
+        // What differs from run to run must not be seen by what can be run again.
+        wasi.monotonic_clock(Still(Duration::ZERO));
+        wasi.secure_random(Deterministic::new(octets_of(seed)));
+        wasi.insecure_random(Deterministic::new(octets_of(seed)));
+        wasi.insecure_random_seed(u128::from(seed));
+    }
+    wasi.build()
+}
+
 impl Budget {
+    fn of(limits: &CallLimits) -> Self {
+        Self { calls: limits.host_calls, octets: limits.octets, log_lines: LOG_LINES_MAX, asks: limits.asks }
+    }
+
     /// One call of the host that moves so many octets.
     pub(crate) fn spend(&mut self, octets: usize) -> Result<(), Exhausted> {
         self.calls = self.calls.checked_sub(1).ok_or(Exhausted("host calls"))?;
