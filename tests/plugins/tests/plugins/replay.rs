@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use tests_plugins::PROBE;
 
 use crate::world::{
-    Fake, PROBES, Room, address, ask, build_of_probe, fault, message, probe, recipient, session,
-    session_with, until,
+    Fake, PROBES, Room, address, ask, ask_from_afar, build_of_probe, fault, message, probe, recipient,
+    session, session_with, until,
 };
 
 /// More than any of these recordings has.
@@ -339,9 +339,9 @@ async fn a_call_that_was_not_made_is_not_recorded() -> Result<()> {
     plugin.limits.time = Duration::from_secs(2);
     let host = room.start(vec![plugin], PROBES).await?;
     let file = host.record("probe", Some(PLENTY)).await?;
-    let mut made = 0;
+    let mut made: u8 = 0;
     while !host.list()[0].is_broken {
-        ask(&host, "bad").await;
+        ask_from_afar(&host, made, "bad").await;
         made += 1;
         ensure!(made < 100, "it is asked for ever");
     }
@@ -350,6 +350,7 @@ async fn a_call_that_was_not_made_is_not_recorded() -> Result<()> {
         ensure!(fault(&outcome) == Some(&Fault::Broken) && outcome.verdict == Verdict::Next, "{outcome:?}");
     }
     host.record("probe", None).await?;
+    let made = usize::from(made);
     lines(&file, made).await?;
     let again = replay(PROBE, with, &file).await?;
     ensure!(again.calls == made && again.differences.is_empty(), "{again:?}");

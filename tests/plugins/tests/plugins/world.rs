@@ -173,6 +173,13 @@ pub async fn ask(host: &PluginHost, subject: &str) -> Outcome {
     host.chain().ask(&session(), HookCall::Message(&message(subject))).await
 }
 
+/// The same from clients in many networks, by turns.
+pub async fn ask_from_afar(host: &PluginHost, number: u8, subject: &str) -> Outcome {
+    let mut session = session();
+    session.peer.remote.set_ip([198, 51, number, 1].into());
+    host.chain().ask(&session, HookCall::Message(&message(subject))).await
+}
+
 /// The fault of the only plugin that spoke.
 pub fn fault(outcome: &Outcome) -> Option<&Fault> {
     outcome.said.first().and_then(|said| said.fault.as_ref())
