@@ -1,7 +1,7 @@
 //! A plugin that does at each hook what its configuration says, and answers with what it was told and answered.
 //!
 //! The configuration is an object of scripts: `{"rcpt": ["told", "increment:seen", "tempfail:%"]}`. A script is a list of actions;
-//! `script.rs` has them. The suite makes other builds of it by another digit in [`VARIANT`]: `"rcpt@2"` is for build 2 alone,
+//! `script.rs` has them. The suite makes other builds of it by another digit in `VARIANT`: `"rcpt@2"` is for build 2 alone,
 //! `"rcpt:bob@a.test"` for that subject alone (a recipient, a subject, a name), `"rcpt:bob@a.test@2"` for both.
 
 mod script;
