@@ -32,7 +32,6 @@ mod trial;
 mod versions;
 mod watch;
 
-pub use bench::fixture::reversed;
 pub use bench::{Bench, Inspection, Replay, Replayed};
 pub use config::{Bundled, CallLimits, Config, PluginConfig};
 pub use grants::Grants;

@@ -32,7 +32,6 @@ impl Receive {
         let Some(mut transaction) = self.transaction.take() else {
             return session.refuse(ticket, &broken());
         };
-        // The facts follow what plugins changed of the envelope, and end with the transaction.
         let end = match transaction.judge(&self.house, &self.facts).await {
             Ok(()) => self.conclude(&mut transaction, session).await,
             Err(error) => End::Ruled(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),

@@ -425,7 +425,7 @@ impl Fake {
 }
 
 /// An address as lists have it (RFC 5782 §2.1, §2.4); a domain as it is.
-pub fn reversed(query: &str) -> String {
+fn reversed(query: &str) -> String {
     match query.parse() {
         Ok(IpAddr::V4(v4)) => {
             let [a, b, c, d] = v4.octets();
