@@ -115,7 +115,7 @@ impl PluginHost {
         outside: Arc<dyn Outside>,
     ) -> Result<Arc<Self>, Error> {
         let seen = config.directory.as_deref().map(stamps).unwrap_or_default();
-        let host = Arc::new(Self::load_all(config, bundled, outside).await?);
+        let host = Arc::new(Self::load_all(config, bundled, outside, Versions::open).await?);
         host.watch(seen)?;
         crate::tick::start(&host);
         Ok(host)
@@ -126,13 +126,15 @@ impl PluginHost {
     /// # Errors
     /// What `start` would say.
     pub async fn check(config: Config, bundled: &'static [Bundled]) -> Result<Vec<PluginFacts>, Error> {
-        Ok(Self::load_all(config, bundled, Arc::new(crate::outside::Nowhere)).await?.list())
+        let outside = Arc::new(crate::outside::Nowhere);
+        Ok(Self::load_all(config, bundled, outside, Versions::look_at).await?.list())
     }
 
     async fn load_all(
         config: Config,
         bundled: &'static [Bundled],
         outside: Arc<dyn Outside>,
+        versions: fn(&Path) -> std::io::Result<Versions>,
     ) -> Result<Self, Error> {
         let machine = Machine::start(Pace::Time).map_err(|error| Error::Engine(error.to_string()))?;
         let unusable = |source| Error::File { path: config.state.clone(), source };
@@ -141,7 +143,7 @@ impl PluginHost {
         let host = Self {
             loader: Loader::new(machine, Some(cache), outside)
                 .map_err(|error| Error::Engine(error.to_string()))?,
-            versions: Arc::new(Versions::open(&config.state).map_err(unusable)?),
+            versions: Arc::new(versions(&config.state).map_err(unusable)?),
             names: Mutex::default(),
             bundled,
             chain: ArcSwap::default(),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use maitred_policy::Trial;
@@ -23,6 +23,8 @@ pub(crate) const EARLIER_MAX: usize = 5;
 pub(crate) struct Versions {
     folder: PathBuf,
     book: Mutex<Book>,
+    /// Somebody else's: nothing is written or removed.
+    is_looked_at: bool,
 }
 
 type Book = BTreeMap<String, Entry>;
@@ -70,15 +72,21 @@ pub(crate) struct Version {
 const BOOK_FILE: &str = "versions.json";
 
 impl Versions {
-    pub(crate) fn open(state: &std::path::Path) -> io::Result<Self> {
+    pub(crate) fn open(state: &Path) -> io::Result<Self> {
         let folder = state.join("versions");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Self::look_at(state).map(|versions| Self { is_looked_at: false, ..versions })
+    }
+
+    /// As they are, perhaps of a server that runs: nothing is written or removed.
+    pub(crate) fn look_at(state: &Path) -> io::Result<Self> {
+        let folder = state.join("versions");
         let book = match fs::read(folder.join(BOOK_FILE)) {
             Ok(octets) => serde_json::from_slice(&octets).map_err(io::Error::other)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Book::new(),
             Err(error) => return Err(error),
         };
-        Ok(Self { folder, book: Mutex::new(book) })
+        Ok(Self { folder, book: Mutex::new(book), is_looked_at: true })
     }
 
     pub(crate) fn of(&self, name: &str) -> Entry {
@@ -95,7 +103,7 @@ impl Versions {
     /// Keeps a component.
     pub(crate) fn keep(&self, component: &[u8]) -> io::Result<()> {
         let path = self.path(&digest(component));
-        if path.exists() { Ok(()) } else { write_private(&path, component) }
+        if self.is_looked_at || path.exists() { Ok(()) } else { write_private(&path, component) }
     }
 
     /// A kept component.
@@ -117,11 +125,17 @@ impl Versions {
 
     /// Writes down that a canary was taken back; at any time, so nothing is removed: what was kept just now may be wanted soon.
     pub(crate) fn end(&self, name: &str, end: End) -> io::Result<()> {
+        if self.is_looked_at {
+            return Ok(());
+        }
         self.write(&mut self.lock(), name, |entry| entry.ended = Some(end))
     }
 
     /// Writes down what is known of a plugin now, and removes what nobody can go back to.
     pub(crate) fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) -> io::Result<()> {
+        if self.is_looked_at {
+            return Ok(());
+        }
         let mut book = self.lock();
         self.write(&mut book, name, change)?;
         let wanted: BTreeSet<&str> = book
@@ -197,5 +211,20 @@ mod tests {
         fs::write(state.path().join("versions").join(format!("{}.wasm", digest(b"whole"))), b"other")
             .unwrap();
         assert!(versions.component(&digest(b"whole")).is_err());
+    }
+
+    #[test]
+    fn who_only_looks_writes_and_removes_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let looked = Versions::look_at(state.path()).unwrap();
+        looked.keep(b"new").unwrap();
+        looked.note("p", version(b"new")).unwrap();
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
+        let served = Versions::open(state.path()).unwrap();
+        served.keep(b"kept").unwrap();
+        let looked = Versions::look_at(state.path()).unwrap();
+        looked.note("p", version(b"new")).unwrap();
+        assert_eq!(served.component(&digest(b"kept")).unwrap(), b"kept");
+        assert_eq!(Versions::open(state.path()).unwrap().of("p"), Entry::default());
     }
 }
