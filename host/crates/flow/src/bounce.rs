@@ -6,8 +6,14 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use maitred_mail::{Address, MessageId, Recipient, Timestamp};
+use maitred_mail::{
+    Address, BodyType, Envelope, MailParameters, MessageId, Recipient, ReversePath, Timestamp,
+};
 use maitred_queue::{Commit, Settled};
+use maitred_store::NewBody;
+
+use crate::deliver::{self, DeliverError, Parcel};
+use crate::house::House;
 
 /// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,43 @@ pub(crate) struct Report<'a> {
     pub settled: &'a [Settled],
     /// The header section of the message, as far as it is returned.
     pub head: &'a [u8],
+}
+
+/// The report about these recipients as the store takes it, with where it goes. `None`: there is nothing to tell, or nobody.
+///
+/// # Errors
+/// When it cannot be kept.
+pub(crate) async fn to_sender(
+    house: &House,
+    commit: &Commit,
+    (kind, settled): (Kind, &[Settled]),
+    head: &[u8],
+) -> Result<Option<(NewBody, Parcel)>, DeliverError> {
+    let ReversePath::Address(sender) = &commit.before.reverse_path else { return Ok(None) };
+    if settled.is_empty() {
+        return Ok(None);
+    }
+    let envelope = Envelope {
+        // RFC 5321 §4.5.5: so that no report is ever made of a report.
+        reverse_path: ReversePath::Null,
+        parameters: MailParameters {
+            is_smtputf8: sender.is_internationalized(),
+            ..MailParameters::default()
+        },
+        recipients: vec![Recipient { address: sender.clone(), original: None }],
+    };
+    let mut parcel = deliver::addressed(house, &envelope, commit.id);
+    if parcel.is_empty() {
+        return Ok(None);
+    }
+    let id = house.store.next_message_id();
+    let hostname = &house.config.hostname;
+    let content = Report { kind, hostname, id, now: house.now(), commit, settled, head }.print(sender);
+    if !content.is_ascii() {
+        parcel.parameters.body = BodyType::EightBitMime;
+    }
+    let body = deliver::own_body(house, &ReversePath::Null, content).await?;
+    Ok(Some((body, parcel)))
 }
 
 /// How much of a header section is returned.
@@ -187,7 +230,7 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use maitred_mail::{EnhancedStatus, MailParameters, ReversePath};
+    use maitred_mail::EnhancedStatus;
     use maitred_queue::{Entry, Outcome};
 
     use super::*;

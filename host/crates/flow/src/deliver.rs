@@ -246,7 +246,9 @@ pub async fn submit_internal(
         return Err(DeliverError::NoRecipients);
     }
     let body = own_body(house, &envelope.reverse_path, content).await?;
-    let (durable, _) = parcel.commit(house, body, None).await?;
+    let copies = parcel.copies.clone();
+    let (durable, changes) = parcel.commit(house, body, None).await?;
+    house.tell_stored((id, &envelope.reverse_path), &copies, None, &changes);
     tracing::info!(mail.id = %id, reverse_path = %envelope.reverse_path, "made a message");
     Ok((id, durable))
 }

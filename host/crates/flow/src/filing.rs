@@ -6,18 +6,15 @@
 
 use std::sync::Arc;
 
-use maitred_mail::{
-    AccountId, Address, Class, Directory, EnhancedStatus, Envelope, ForwardPath, MailParameters, MessageId,
-    Recipient, ReversePath,
-};
+use maitred_mail::{AccountId, Address, Class, Directory, EnhancedStatus, ForwardPath, MessageId, Recipient};
 use maitred_policy::{
     Answer, Chain, Delivery, DeliveryDecision, Hook, HookCall, MessageFacts, Refusal, Said, SessionFacts,
 };
 use maitred_queue::{Commit, Entry, Outcome, Settled};
 use maitred_store::NewBody;
 
-use crate::bounce::{Kind, Report};
-use crate::deliver::{self, Copy, DeliverError, Parcel, named, own_body};
+use crate::bounce::{self, Kind};
+use crate::deliver::{Copy, DeliverError, Parcel, named};
 use crate::house::House;
 use crate::resolve::{self, Place};
 
@@ -154,7 +151,6 @@ pub(crate) async fn report(
     (id, parcel, head): (MessageId, &Parcel, &[u8]),
     bounced: Vec<(Recipient, Refusal)>,
 ) -> Result<Option<(NewBody, Parcel)>, DeliverError> {
-    let ReversePath::Address(sender) = &parcel.reverse_path else { return Ok(None) };
     if bounced.is_empty() {
         return Ok(None);
     }
@@ -186,31 +182,7 @@ pub(crate) async fn report(
         delayed: Vec::new(),
         expires: now,
     };
-    let envelope = Envelope {
-        // RFC 5321 §4.5.5: so that no report is ever made of a report.
-        reverse_path: ReversePath::Null,
-        parameters: MailParameters {
-            is_smtputf8: sender.is_internationalized(),
-            ..MailParameters::default()
-        },
-        recipients: vec![Recipient { address: sender.clone(), original: None }],
-    };
-    let own = house.store.next_message_id();
-    let to_sender = deliver::addressed(house, &envelope, own);
-    if to_sender.is_empty() {
-        return Ok(None);
-    }
-    let report = Report {
-        kind: Kind::Failed,
-        hostname: &house.config.hostname,
-        id: own,
-        now,
-        commit: &commit,
-        settled: &commit.failed,
-        head,
-    };
-    let body = own_body(house, &ReversePath::Null, report.print(sender)).await?;
-    Ok(Some((body, to_sender)))
+    bounce::to_sender(house, &commit, (Kind::Failed, &commit.failed), head).await
 }
 
 /// Whether anybody is asked.

@@ -1,12 +1,11 @@
 //! What attempts came to is written down: the entry as it stands now and the reports about it, in one commit.
 
-use maitred_mail::{BodyType, Envelope, MailParameters, Recipient, ReversePath};
 use maitred_queue::{Commit, QueueId, Report, Unit};
 use maitred_store::{Batch, Intent, Urgency};
 
 use super::Relay;
 use crate::bounce::{self, Kind};
-use crate::deliver::{self, DeliverError};
+use crate::deliver::DeliverError;
 
 impl Relay {
     /// An attempt ended.
@@ -67,40 +66,14 @@ impl Relay {
 
     async fn batch(&self, commit: &Commit, has_reports: bool) -> Result<Batch, DeliverError> {
         let mut batch = Batch { bodies: Vec::new(), intents: Vec::new(), urgency: Urgency::Now };
-        if has_reports && let ReversePath::Address(sender) = &commit.before.reverse_path {
-            for (kind, settled) in [(Kind::Failed, &commit.failed), (Kind::Delayed, &commit.delayed)] {
-                if settled.is_empty() {
-                    continue;
-                }
-                let envelope = Envelope {
-                    // RFC 5321 §4.5.5: so that no report is ever made of a report.
-                    reverse_path: ReversePath::Null,
-                    parameters: MailParameters {
-                        is_smtputf8: sender.is_internationalized(),
-                        ..MailParameters::default()
-                    },
-                    recipients: vec![Recipient { address: sender.clone(), original: None }],
-                };
-                let mut parcel = deliver::addressed(&self.house, &envelope, commit.id);
-                if parcel.is_empty() {
-                    continue;
-                }
-                let head = self.returned_head(commit.id).await;
-                let id = self.house.store.next_message_id();
-                let report = bounce::Report {
-                    kind,
-                    hostname: &self.house.config.hostname,
-                    id,
-                    now: self.house.now(),
-                    commit,
-                    settled,
-                    head: &head,
-                };
-                let content = report.print(sender);
-                if !content.is_ascii() {
-                    parcel.parameters.body = BodyType::EightBitMime;
-                }
-                batch.bodies.push(deliver::own_body(&self.house, &ReversePath::Null, content).await?);
+        for (kind, settled) in [(Kind::Failed, &commit.failed), (Kind::Delayed, &commit.delayed)] {
+            if !has_reports || settled.is_empty() {
+                continue;
+            }
+            let head = self.returned_head(commit.id).await;
+            let report = bounce::to_sender(&self.house, commit, (kind, settled), &head).await?;
+            if let Some((body, parcel)) = report {
+                batch.bodies.push(body);
                 batch.intents.extend(parcel.into_intents(batch.bodies.len() - 1));
             }
         }

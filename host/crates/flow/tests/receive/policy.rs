@@ -1,5 +1,7 @@
 //! Who a recipient is, where each copy goes, who may log in: what plugins say about it is done, and nobody's mail is lost by it.
 
+use std::sync::{Arc, Mutex};
+
 use maitred_mail::{EnhancedStatus, ReversePath};
 use maitred_policy::facts::{MailboxChange, OutcomeKind};
 use maitred_policy::{
@@ -129,6 +131,41 @@ async fn a_recipient_alone_refuses_the_message_and_among_others_the_sender_is_to
     let null = client.letter("", &["bob@a.test", "amy@a.test"], LETTER).await;
     assert!(null.starts_with("250 "), "{null}");
     assert_eq!(test.mail("amy@a.test", "INBOX").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_report_in_words_beyond_ascii_says_what_it_is() {
+    let words = Refusal { text: "Nein, f\u{fc}r niemanden".to_owned(), ..refusal("5.2.1") };
+    let test = with_bob(DeliveryDecision::Reject(words)).await;
+    let mut client = test.connect(Mode::Smtp).await;
+    let reply = client.letter("a@c.test", &["bob@a.test", "amy@a.test"], LETTER).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    let entries = test.house.store.queue_after(maitred_mail::MessageId(0)).await.unwrap();
+    let (_, report, _) = entries.first().expect("the report is on its way");
+    assert_eq!((report.reverse_path.to_string().as_str(), entries.len()), ("<>", 1));
+    // RFC 6152: a server that cannot take such octets must be told.
+    assert_eq!(report.parameters.body, maitred_mail::BodyType::EightBitMime);
+}
+
+#[tokio::test]
+async fn a_transaction_has_one_name_from_mail_to_delivery() {
+    let test = Test::new().await;
+    let names: Arc<Mutex<Vec<String>>> = Arc::default();
+    let note = |hook| {
+        let names = Arc::clone(&names);
+        Fake::says("names", hook, move |session, _| {
+            let id = session.transaction.as_ref().map(|of| of.id.to_string());
+            names.lock().unwrap().push(id.unwrap_or_default());
+            Ok(Answer::Told)
+        })
+    };
+    let hooks = [Hook::Mail, Hook::Resolve, Hook::Rcpt, Hook::Headers, Hook::Message, Hook::Deliver];
+    test.load(hooks.into_iter().map(note).collect());
+    let mut client = test.connect(Mode::Smtp).await;
+    let reply = client.letter("a@c.test", &["bob@a.test"], LETTER).await;
+    let names = names.lock().unwrap();
+    assert_eq!(names.len(), hooks.len());
+    assert!(names.iter().all(|name| reply.contains(name.as_str()) && !name.is_empty()), "{names:?} {reply}");
 }
 
 #[tokio::test]
