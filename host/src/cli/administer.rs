@@ -65,7 +65,11 @@ impl Administer {
         if let (Some(password), Some(members)) = (password, answer.as_object_mut()) {
             members.insert("password".to_owned(), json!(password));
         }
-        let is_bad = matches!(self, Self::Store(store) if store.is_bad(&answer));
+        let is_bad = match self {
+            Self::Plugin(plugin) => plugin.is_bad(&answer),
+            Self::Store(store) => store.is_bad(&answer),
+            _ => false,
+        };
         let text = if is_json { format!("{answer}\n") } else { self.text(&answer) };
         Ok((text, is_bad))
     }
@@ -73,7 +77,7 @@ impl Administer {
     /// What is bad when it tells of something bad.
     pub(super) fn bad(&self) -> &'static str {
         match self {
-            Self::Plugin(_) => "the plugin is not as it shall be",
+            Self::Plugin(plugin) => plugin.bad(),
             _ => "the store is damaged",
         }
     }

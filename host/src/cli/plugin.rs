@@ -127,6 +127,25 @@ impl PluginCommand {
         }
     }
 
+    /// Whether an answer tells of something bad: it is about a plugin that is not there.
+    pub(super) fn is_bad(&self, answer: &Value) -> bool {
+        let is_there = |key: &str, name: &str| items(answer).iter().any(|one| text(one, key) == name);
+        match self {
+            Self::Stats { name: Some(name) } => !is_there("plugin", name),
+            Self::Trial { name } => !is_there("name", name),
+            _ => false,
+        }
+    }
+
+    /// What is bad then.
+    pub(super) fn bad(&self) -> &'static str {
+        match self {
+            Self::Stats { .. } => "no plugin of that name was called",
+            Self::Trial { .. } => "no plugin of that name",
+            _ => "the plugin is not as it shall be",
+        }
+    }
+
     pub(super) fn command(&self) -> Result<Command, End> {
         Ok(Command::Plugin {
             plugin: match self {
