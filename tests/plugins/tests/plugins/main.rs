@@ -9,5 +9,6 @@ mod hooks;
 mod life;
 mod replay;
 mod shadows;
+mod stress;
 mod versions;
 mod world;

@@ -198,9 +198,14 @@ pub fn found(outcome: &Outcome) -> Vec<(&str, &str)> {
 
 /// Looks until something is so.
 pub async fn until<T>(mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    until_async(async || look()).await
+}
+
+/// Tries until something is so.
+pub async fn until_async<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     let looking = async {
         loop {
-            match look() {
+            match look().await {
                 Some(found) => return found,
                 None => tokio::time::sleep(Duration::from_millis(2)).await,
             }
