@@ -109,7 +109,7 @@ pub enum LoginDecision {
 /// A login by any protocol, after the password was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// By which door.
+    /// By which protocol.
     pub protocol: Protocol,
     /// The account, or what the client claimed.
     pub account: String,
@@ -123,7 +123,7 @@ pub struct Login {
     pub has_succeeded: bool,
 }
 
-/// By which door a login comes.
+/// By which protocol a login comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// SMTP submission.

@@ -31,7 +31,7 @@ impl ServerDesk for Shared {
     }
 
     fn trace(&self, name: &str) -> Option<serde_json::Value> {
-        let life = self.house.chronicle.find(name)?;
+        let life = self.house.traces.find(name)?;
         serde_json::to_value(life).ok()
     }
 

@@ -51,14 +51,14 @@ pub struct Stage {
 
 /// The way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Journey {
+pub struct Explanation {
     /// Each step.
     pub stages: Vec<Stage>,
     /// It ends before delivery.
     pub is_refused: bool,
 }
 
-impl Journey {
+impl Explanation {
     fn note(&mut self, stage: &'static str, says: impl Into<String>) {
         self.stages.push(Stage { stage, plugin: None, says: says.into(), elapsed_us: 0 });
     }
@@ -99,49 +99,52 @@ impl Journey {
 
 impl Relay {
     /// How this mail would travel now.
-    pub async fn explain(&self, inquiry: &Inquiry) -> Journey {
-        let mut journey = Journey::default();
+    pub async fn explain(&self, inquiry: &Inquiry) -> Explanation {
+        let mut explanation = Explanation::default();
         let house = &self.house;
         let chain = (house.chains)();
         let reverse_path = inquiry.from.clone().map_or(ReversePath::Null, ReversePath::Address);
         let mut session = session(inquiry, house.now());
         for call in [HookCall::Connect, HookCall::Helo(&inquiry.helo), HookCall::Mail(&reverse_path)] {
-            let answer = journey.ask(&chain, &session, call).await;
-            if journey.is_refusal(answer.as_ref()) {
-                return journey;
+            if call.hook() == Hook::Mail {
+                session.transaction = Some(TransactionFacts {
+                    id: house.store.next_message_id(),
+                    reverse_path: reverse_path.clone(),
+                    size: None,
+                    recipients: Arc::default(),
+                });
+            }
+            let answer = explanation.ask(&chain, &session, call).await;
+            if explanation.is_refusal(answer.as_ref()) {
+                return explanation;
             }
         }
-        session.transaction = Some(TransactionFacts {
-            id: house.store.next_message_id(),
-            reverse_path: reverse_path.clone(),
-            size: None,
-            recipients: Arc::default(),
-        });
-        let Some(place) = self.explain_place(&mut journey, &chain, &session, (&reverse_path, inquiry)).await
+        let Some(place) =
+            self.explain_place(&mut explanation, &chain, &session, (&reverse_path, inquiry)).await
         else {
-            journey.is_refused = true;
-            return journey;
+            explanation.is_refused = true;
+            return explanation;
         };
-        let answer = journey.ask(&chain, &session, HookCall::Rcpt(&reverse_path, &place.recipient)).await;
-        if journey.is_refusal(answer.as_ref()) {
-            return journey;
+        let answer = explanation.ask(&chain, &session, HookCall::Rcpt(&reverse_path, &place.recipient)).await;
+        if explanation.is_refusal(answer.as_ref()) {
+            return explanation;
         }
         let mut message = message(inquiry, &session, &reverse_path, &place.recipient);
         let headers = MessageFacts { body: Arc::new(Bytes::new()), ..message.clone() };
-        let answer = journey.ask(&chain, &session, HookCall::Headers(&headers)).await;
-        if journey.is_refusal(answer.as_ref()) {
-            return journey;
+        let answer = explanation.ask(&chain, &session, HookCall::Headers(&headers)).await;
+        if explanation.is_refusal(answer.as_ref()) {
+            return explanation;
         }
-        if explain_message(&mut journey, &chain, &session, &mut message).await {
-            return journey;
+        if explain_message(&mut explanation, &chain, &session, &mut message).await {
+            return explanation;
         }
-        self.explain_delivery(&mut journey, &chain, &session, (&message, &place)).await;
-        journey
+        self.explain_delivery(&mut explanation, &chain, &session, (&message, &place)).await;
+        explanation
     }
 
     async fn explain_place(
         &self,
-        journey: &mut Journey,
+        explanation: &mut Explanation,
         chain: &Chain,
         session: &SessionFacts,
         (reverse_path, inquiry): (&ReversePath, &Inquiry),
@@ -149,11 +152,11 @@ impl Relay {
         let directory = self.house.store.directory();
         let to = &inquiry.to;
         if directory.is_local(to.domain()) || session.may_relay {
-            let answer = journey.ask(chain, session, HookCall::Resolve(reverse_path, to)).await;
+            let answer = explanation.ask(chain, session, HookCall::Resolve(reverse_path, to)).await;
             match answer {
                 Some(Answer::Resolution(Resolution::Rewrite(others))) => {
                     let place = resolve::rewritten(&directory, &self.house.config, to, &others);
-                    return place.map_err(|refusal| journey.note("alias", refused(&refusal))).ok();
+                    return place.map_err(|refusal| explanation.note("alias", refused(&refusal))).ok();
                 }
                 Some(_) => return None,
                 None => {}
@@ -168,11 +171,11 @@ impl Relay {
                     .map(|(_, address)| format!("account {}", directory.own_address(address)));
                 let remote = place.remote.iter().map(|address| format!("elsewhere {address}"));
                 let all: Vec<String> = accounts.chain(remote).collect();
-                journey.note("alias", format!("{to} leads to {}", all.join(", ")));
+                explanation.note("alias", format!("{to} leads to {}", all.join(", ")));
                 Some(place)
             }
             Err(refusal) => {
-                journey.note("alias", refused(&refusal));
+                explanation.note("alias", refused(&refusal));
                 None
             }
         }
@@ -180,7 +183,7 @@ impl Relay {
 
     async fn explain_delivery(
         &self,
-        journey: &mut Journey,
+        explanation: &mut Explanation,
         chain: &Chain,
         session: &SessionFacts,
         (message, place): (&MessageFacts, &Place),
@@ -189,9 +192,9 @@ impl Relay {
         for (_, address) in &place.accounts {
             let own = directory.own_address(address);
             let asked = Recipient { address: address.clone(), original: place.recipient.original.clone() };
-            let answer = journey.ask(chain, session, HookCall::Deliver(message, &asked, &own)).await;
+            let answer = explanation.ask(chain, session, HookCall::Deliver(message, &asked, &own)).await;
             if answer.is_none() {
-                journey.note("deliver", format!("{own}: INBOX, or where the filters have placed it"));
+                explanation.note("deliver", format!("{own}: INBOX, or where the filters have placed it"));
             }
         }
         for address in &place.remote {
@@ -217,8 +220,8 @@ impl Relay {
             let hops: Vec<_> = found.unwrap_or_default();
             let candidates: Vec<_> = hops.iter().map(crate::relay::to_hop).collect();
             let call = HookCall::Route(message, address.domain(), &candidates);
-            if journey.ask(chain, session, call).await.is_none() {
-                journey.note("route", told);
+            if explanation.ask(chain, session, call).await.is_none() {
+                explanation.note("route", told);
             }
         }
     }
@@ -226,7 +229,7 @@ impl Relay {
 
 /// True when it ends there. Each plugin sees what the one before left.
 async fn explain_message(
-    journey: &mut Journey,
+    explanation: &mut Explanation,
     chain: &Chain,
     session: &SessionFacts,
     message: &mut MessageFacts,
@@ -235,7 +238,7 @@ async fn explain_message(
         let seen = message.clone();
         let called = plugin.rehearse(session, HookCall::Message(&seen)).await;
         let answer = called.answer.clone().ok();
-        journey.tell(Hook::Message, plugin.name(), &called);
+        explanation.tell(Hook::Message, plugin.name(), &called);
         if let Some(Answer::Filter(decision)) = &answer {
             for edit in &decision.edits {
                 match edit {
@@ -245,7 +248,7 @@ async fn explain_message(
                 }
             }
         }
-        if journey.is_refusal(answer.as_ref()) {
+        if explanation.is_refusal(answer.as_ref()) {
             return true;
         }
         if answer.is_some_and(|answer| !answer.is_next()) {

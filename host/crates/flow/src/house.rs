@@ -8,9 +8,9 @@ use maitred_policy::{Chains, Herald, Silence};
 use maitred_store::Store;
 use maitred_wire::Clock;
 
-use crate::chronicle::Chronicle;
 use crate::login::Logins;
 use crate::maildrop::Maildrops;
+use crate::traces::Traces;
 
 /// How flow behaves.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,7 +71,7 @@ pub struct House {
     /// Who is told afterwards what happened.
     pub herald: Arc<dyn Herald>,
     /// The last messages.
-    pub chronicle: Chronicle,
+    pub traces: Traces,
     /// How flow behaves.
     pub config: Config,
 }
@@ -87,7 +87,7 @@ impl House {
             logins,
             maildrops: Maildrops::default(),
             herald: Arc::new(Silence),
-            chronicle: Chronicle::default(),
+            traces: Traces::default(),
             config,
         }
     }

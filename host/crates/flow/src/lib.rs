@@ -3,7 +3,6 @@
 //! Async without a runtime: time comes from a `Clock`, octets and timers are the drivers' matter.
 
 mod bounce;
-pub mod chronicle;
 pub mod content;
 pub mod deliver;
 pub mod dialer;
@@ -23,6 +22,7 @@ pub mod relay;
 pub mod resolve;
 mod submission;
 pub mod trace;
+pub mod traces;
 
 pub use dialer::{Call, DialError, Dialer};
 pub use house::{Config, House, Limits};

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use maitred_mail::{Address, Authenticated, Class, EnhancedStatus};
-use maitred_policy::{Answer, Door, Entrance, Hook, HookCall, LoginDecision, LoginFacts, SessionFacts};
+use maitred_policy::{
+    Answer, Hook, HookCall, LoginAttempt, LoginDecision, LoginFacts, LoginProtocol, SessionFacts,
+};
 use maitred_store::Store;
 use maitred_wire::Clock;
 use maitred_wire::sasl::Credentials;
@@ -55,10 +57,10 @@ impl LoginError {
     }
 }
 
-/// Who knocks, and at which door.
-pub struct Knock<'a> {
+/// Who wants to log in, by which protocol.
+pub struct LoginPeer<'a> {
     /// By which protocol.
-    pub door: Door,
+    pub protocol: LoginProtocol,
     /// The client.
     pub peer: IpAddr,
     /// Whether TLS is there.
@@ -68,33 +70,33 @@ pub struct Knock<'a> {
 }
 
 impl House {
-    /// Who these credentials show the peer to be, if policy lets that account in by this door.
+    /// Who these credentials show the peer to be, if policy lets that account log in by this protocol.
     ///
     /// # Errors
     /// Why nobody.
     pub async fn admit(
         &self,
-        knock: &Knock<'_>,
+        from: &LoginPeer<'_>,
         credentials: &Credentials,
     ) -> Result<Authenticated, LoginError> {
-        let verified = self.logins.verify(knock.peer, credentials).await;
+        let verified = self.logins.verify(from.peer, credentials).await;
         let chain = (self.chains)();
         if chain.is_silent(Hook::Login) {
             return verified;
         }
         let claimed = || credentials.authentication.clone();
-        let entrance = Entrance {
-            door: knock.door,
+        let attempt = LoginAttempt {
+            protocol: from.protocol,
             login: LoginFacts {
-                mechanism: knock.mechanism.to_owned(),
+                mechanism: from.mechanism.to_owned(),
                 identity: verified.as_ref().map_or_else(|_| claimed(), |login| login.address().to_string()),
                 has_succeeded: verified.is_ok(),
             },
-            remote: knock.peer,
-            has_tls: knock.has_tls,
+            remote: from.peer,
+            has_tls: from.has_tls,
         };
         let session = SessionFacts::internal(self.now());
-        let (answer, said) = chain.first(&session, HookCall::Login(&entrance)).await;
+        let (answer, said) = chain.first(&session, HookCall::Login(&attempt)).await;
         for said in said.iter().filter(|said| said.fault.is_some()) {
             tracing::warn!(plugin = said.plugin, plugin.version = &*said.version, fault = ?said.fault, "plugin gave no decision");
         }

@@ -19,8 +19,8 @@ use maitred_mail::{
 };
 use maitred_policy::facts::Notes;
 use maitred_policy::{
-    Answer, Chain, Direction, Door, Hook, HookCall, LoginFacts, Peer, Resolution, SessionFacts, TlsFacts,
-    TransactionFacts,
+    Answer, Chain, Direction, Hook, HookCall, LoginFacts, LoginProtocol, Peer, Resolution, SessionFacts,
+    TlsFacts, TransactionFacts,
 };
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Event, Mode, Session};
@@ -30,7 +30,7 @@ use maitred_wire::{Handler, Ticket};
 use crate::content::{Content, ContentError};
 use crate::house::House;
 use crate::judge::{Judgement, Ruling};
-use crate::login::Knock;
+use crate::login::LoginPeer;
 use crate::resolve::{self, Place};
 use crate::{quota, submission};
 
@@ -140,9 +140,13 @@ impl Receive {
         credentials: &Credentials,
     ) {
         let peer = self.facts.peer.remote.ip();
-        let door =
-            Knock { door: Door::Smtp, peer, has_tls: self.facts.tls.is_some(), mechanism: mechanism.name() };
-        let verified = self.house.admit(&door, credentials).await;
+        let from = LoginPeer {
+            protocol: LoginProtocol::Smtp,
+            peer,
+            has_tls: self.facts.tls.is_some(),
+            mechanism: mechanism.name(),
+        };
+        let verified = self.house.admit(&from, credentials).await;
         let login = LoginFacts {
             mechanism: mechanism.name().to_owned(),
             identity: verified.as_ref().map_or_else(
@@ -277,7 +281,7 @@ impl Receive {
                 self.house.now(),
                 (0, EnhancedStatus::OK, "abandoned", elapsed),
             );
-            self.house.chronicle.note(life);
+            self.house.traces.note(life);
         }
     }
 

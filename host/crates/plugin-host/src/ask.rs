@@ -3,8 +3,8 @@
 use maitred_mail::Class;
 use maitred_policy::facts::{self, plain};
 use maitred_policy::{
-    Answer, Decision, Door, Entrance, HookCall, LoginFacts, MailboxChange, MailboxFacts, MessageFacts,
-    OutcomeFacts, OutcomeKind, SessionFacts,
+    Answer, Decision, HookCall, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts,
+    MessageFacts, OutcomeFacts, OutcomeKind, SessionFacts,
 };
 use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
@@ -135,7 +135,7 @@ async fn ask_other(
         }
         HookCall::Login(of) => {
             let Some(hook) = &hooks.login else { return told() };
-            let answer = hook.load(&mut *store, instance)?.call_on_login(store, &entrance(of)).await?;
+            let answer = hook.load(&mut *store, instance)?.call_on_login(store, &login_attempt(of)).await?;
             Ok(routing::login(answer).map(Answer::Login))
         }
         HookCall::Outcomes(outcomes) => {
@@ -188,12 +188,12 @@ fn attempt(login: &LoginFacts) -> exports::auth_hook::Attempt {
     }
 }
 
-fn entrance(of: &Entrance) -> exports::login_hook::Login {
+fn login_attempt(of: &LoginAttempt) -> exports::login_hook::Login {
     exports::login_hook::Login {
-        protocol: match of.door {
-            Door::Smtp => exports::login_hook::LoginProtocol::Smtp,
-            Door::Pop3 => exports::login_hook::LoginProtocol::Pop3,
-            Door::Imap => exports::login_hook::LoginProtocol::Imap,
+        protocol: match of.protocol {
+            LoginProtocol::Smtp => exports::login_hook::LoginProtocol::Smtp,
+            LoginProtocol::Pop3 => exports::login_hook::LoginProtocol::Pop3,
+            LoginProtocol::Imap => exports::login_hook::LoginProtocol::Imap,
         },
         account: of.login.identity.clone(),
         mechanism: of.login.mechanism.clone(),

@@ -2,7 +2,7 @@
 //!
 //! The only room that knows wasmtime. A call runs in a fresh instance made from a snapshot of the plugin's memory after its
 //! `init`; it may use so much memory, time and host calls, and what it answers is checked before anybody believes it.
-//! Nothing is linked that was not granted: an import beyond the contract is refused at load.
+//! A component that imports what was not granted, or what nothing grants, is refused at load.
 
 mod answer;
 mod ask;

@@ -137,7 +137,7 @@ impl State {
         self.budget.asks = self.budget.asks.checked_sub(1).ok_or(Exhausted("questions to the outside"))?;
         let capability = ask.capability();
         if !self.plugin.grants.has(capability) {
-            // What was not granted is not even linked: this is the second lock of that door.
+            // Who imports what was not granted is refused at load: this is the second lock.
             return Ok(ask.unavailable("not granted"));
         }
         let asker = Asker {

@@ -13,8 +13,8 @@ use maitred_mail::{
 };
 use maitred_policy::facts::{Notes, plain};
 use maitred_policy::{
-    Direction, Door, Entrance, Hop, HopHost, HopTls, LoginFacts, MailboxChange, MailboxFacts, MessageFacts,
-    OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
+    Direction, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts,
+    MessageFacts, OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +245,7 @@ impl Step {
             Question::Login(of) => {
                 step.set_login(&of.login);
                 step.session.remote_ip = of.remote;
-                step.protocol = Some(door_name(of.door).to_owned());
+                step.protocol = Some(protocol_name(of.protocol).to_owned());
                 step.session.tls = of.has_tls.then(|| TlsStep {
                     version: "TLS".to_owned(),
                     cipher: String::new(),
@@ -330,11 +330,11 @@ impl Step {
             "outcome" => {
                 Question::Outcomes(self.outcomes.iter().map(OutcomeStep::facts).collect::<Result<_, _>>()?)
             }
-            "login" => Question::Login(Entrance {
-                door: match self.protocol.as_deref() {
-                    Some("pop3") => Door::Pop3,
-                    Some("smtp") => Door::Smtp,
-                    _ => Door::Imap,
+            "login" => Question::Login(LoginAttempt {
+                protocol: match self.protocol.as_deref() {
+                    Some("pop3") => LoginProtocol::Pop3,
+                    Some("smtp") => LoginProtocol::Smtp,
+                    _ => LoginProtocol::Imap,
                 },
                 login: self.login(),
                 remote: self.session.remote_ip,
@@ -602,11 +602,11 @@ impl EventStep {
     }
 }
 
-fn door_name(door: Door) -> &'static str {
-    match door {
-        Door::Smtp => "smtp",
-        Door::Pop3 => "pop3",
-        Door::Imap => "imap",
+fn protocol_name(protocol: LoginProtocol) -> &'static str {
+    match protocol {
+        LoginProtocol::Smtp => "smtp",
+        LoginProtocol::Pop3 => "pop3",
+        LoginProtocol::Imap => "imap",
     }
 }
 

@@ -254,9 +254,9 @@ pub enum OutcomeKind {
     Expired,
 }
 
-/// By which door somebody logs in.
+/// By which protocol somebody logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum LoginProtocol {
     /// SMTP.
     Smtp,
     /// POP3.
@@ -267,9 +267,9 @@ pub enum Door {
 
 /// A login by any protocol, after the password was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entrance {
-    /// By which door.
-    pub door: Door,
+pub struct LoginAttempt {
+    /// By which protocol.
+    pub protocol: LoginProtocol,
     /// Who, and how.
     pub login: LoginFacts,
     /// The client.
@@ -332,7 +332,7 @@ pub enum HookCall<'a> {
     /// [`Hook::Outcome`]
     Outcomes(&'a [OutcomeFacts]),
     /// [`Hook::Login`]
-    Login(&'a Entrance),
+    Login(&'a LoginAttempt),
     /// [`Hook::Mailbox`]
     Mailbox(&'a [MailboxFacts]),
     /// [`Hook::Tick`]
@@ -378,7 +378,7 @@ impl HookCall<'_> {
                 Question::Deliver(facts.clone(), to.clone(), account.clone())
             }
             Self::Outcomes(outcomes) => Question::Outcomes(outcomes.to_vec()),
-            Self::Login(entrance) => Question::Login(entrance.clone()),
+            Self::Login(attempt) => Question::Login(attempt.clone()),
             Self::Mailbox(events) => Question::Mailbox(events.to_vec()),
             Self::Tick => Question::Tick,
         }
@@ -401,7 +401,7 @@ pub enum Question {
     Route(MessageFacts, Domain, Vec<Hop>),
     Deliver(MessageFacts, Recipient, Address),
     Outcomes(Vec<OutcomeFacts>),
-    Login(Entrance),
+    Login(LoginAttempt),
     Mailbox(Vec<MailboxFacts>),
     Tick,
 }
@@ -422,7 +422,7 @@ impl Question {
             Self::Route(facts, domain, hops) => HookCall::Route(facts, domain, hops),
             Self::Deliver(facts, to, account) => HookCall::Deliver(facts, to, account),
             Self::Outcomes(outcomes) => HookCall::Outcomes(outcomes),
-            Self::Login(entrance) => HookCall::Login(entrance),
+            Self::Login(attempt) => HookCall::Login(attempt),
             Self::Mailbox(events) => HookCall::Mailbox(events),
             Self::Tick => HookCall::Tick,
         }

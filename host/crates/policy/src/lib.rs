@@ -18,8 +18,8 @@ pub use answer::{
 pub use chain::{Chain, Chains, Outcome, Said};
 pub use decision::{Decision, Edit, HeaderPosition, Refusal, Verdict};
 pub use facts::{
-    Direction, Door, Entrance, Hook, HookCall, LoginFacts, MailboxChange, MailboxFacts, MessageFacts,
-    OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
+    Direction, Hook, HookCall, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts,
+    MessageFacts, OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
 };
 pub use outside::{Ask, Asker, Capability, Outside, Reply};
 pub use registry::{

@@ -6,9 +6,10 @@ use anyhow::{Result, bail, ensure};
 use maitred_mail::{Class, Domain, EnhancedStatus, MessageId, ReversePath, Timestamp};
 use maitred_plugin_host::{PluginConfig, PluginHost};
 use maitred_policy::{
-    Answer, Ask, Change, Delivery, DeliveryDecision, Door, Entrance, Fault, Hook, HookCall, Hop, HopHost,
-    HopTls, LoginDecision, LoginFacts, MailboxChange, MailboxFacts, OnError, Outcome, OutcomeFacts,
-    OutcomeKind, Placement, Refusal, Registry, Resolution, RouteDecision, Said, TableOp, TlsFacts, Verdict,
+    Answer, Ask, Change, Delivery, DeliveryDecision, Fault, Hook, HookCall, Hop, HopHost, HopTls,
+    LoginAttempt, LoginDecision, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts, OnError, Outcome,
+    OutcomeFacts, OutcomeKind, Placement, Refusal, Registry, Resolution, RouteDecision, Said, TableOp,
+    TlsFacts, Verdict,
 };
 use serde_json::json;
 
@@ -20,9 +21,9 @@ fn login(identity: &str) -> LoginFacts {
     LoginFacts { mechanism: "PLAIN".to_owned(), identity: identity.to_owned(), has_succeeded: true }
 }
 
-fn entrance(identity: &str) -> Entrance {
+fn entrance(identity: &str) -> LoginAttempt {
     let remote = std::net::IpAddr::from([192, 0, 2, 7]);
-    Entrance { door: Door::Imap, login: login(identity), remote, has_tls: true }
+    LoginAttempt { protocol: LoginProtocol::Imap, login: login(identity), remote, has_tls: true }
 }
 
 fn hop(host: &str) -> Result<Hop> {

@@ -12,9 +12,9 @@ use maitred_mail::{Class, Domain, EnhancedStatus, MessageId, ReversePath, Timest
 use maitred_plugin_host::{Bench, PluginHost, Replay, Replayed};
 use maitred_policy::outside::{HttpResponse, Leads};
 use maitred_policy::{
-    Ask, Door, Entrance, Fault, Hook, Hop, HopHost, HopTls, LoginFacts, MailboxChange, MailboxFacts,
-    MessageFacts, OutcomeFacts, OutcomeKind, Question, Registry, RegistryError, Reply, SessionFacts,
-    TlsFacts, Verdict,
+    Ask, Fault, Hook, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange,
+    MailboxFacts, MessageFacts, OutcomeFacts, OutcomeKind, Question, Registry, RegistryError, Reply,
+    SessionFacts, TlsFacts, Verdict,
 };
 use serde_json::{Value, json};
 use tests_plugins::PROBE;
@@ -108,8 +108,12 @@ fn questions(number: u64, facts: &MessageFacts) -> Result<Vec<Question>> {
         uid_validity: 3,
         change: MailboxChange::FlagsChanged(vec!["\\Seen".to_owned()]),
     };
-    let door =
-        Entrance { door: Door::Pop3, login: login.clone(), remote: [192, 0, 2, 3].into(), has_tls: true };
+    let door = LoginAttempt {
+        protocol: LoginProtocol::Pop3,
+        login: login.clone(),
+        remote: [192, 0, 2, 3].into(),
+        has_tls: true,
+    };
     Ok(vec![
         Question::Connect,
         Question::Helo("c.example".to_owned()),

@@ -21,13 +21,13 @@ use std::time::Duration;
 
 use maitred_imap::{Event, Refusal, Selection, Session};
 use maitred_mail::{AccountId, Address, Uid};
-use maitred_policy::Door;
+use maitred_policy::LoginProtocol;
 use maitred_store::{Batch, Changed, Error, Intent, Urgency, Watch};
 use maitred_wire::sasl::Credentials;
 use maitred_wire::{Handler, Ticket};
 
 use crate::house::House;
-use crate::login::{Knock, LoginError};
+use crate::login::{LoginError, LoginPeer};
 
 use append::Appending;
 use fetch::Fetching;
@@ -96,8 +96,8 @@ impl Imap {
     ) {
         let peer = self.peer.ip();
         let has_tls = session.tls().is_some();
-        let knock = Knock { door: Door::Imap, peer, has_tls, mechanism };
-        match self.house.admit(&knock, credentials).await {
+        let from = LoginPeer { protocol: LoginProtocol::Imap, peer, has_tls, mechanism };
+        match self.house.admit(&from, credentials).await {
             Ok(login) => {
                 tracing::info!(
                     session = self.session, protocol = "imap", account = %login.address(), peer.addr = %peer,

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maitred_mail::{Address, Authenticated, Body, Durable, Flags, MailboxId, Uid, UidValidity};
-use maitred_policy::{Door, MailboxChange};
+use maitred_policy::{LoginProtocol, MailboxChange};
 use maitred_pop3::{Event, Maildrop, Refusal, Session};
 use maitred_store::{Batch, Changed, Error, FlagChange, FlagOp, Intent, Urgency};
 use maitred_wire::sasl::Credentials;
 use maitred_wire::{Handler, Ticket};
 
 use crate::house::House;
-use crate::login::{Knock, LoginError};
+use crate::login::{LoginError, LoginPeer};
 use crate::maildrop::MaildropLock;
 
 /// Answers one session.
@@ -61,8 +61,8 @@ impl Pop3 {
     ) {
         let peer = self.peer.ip();
         let has_tls = session.tls().is_some();
-        let knock = Knock { door: Door::Pop3, peer, has_tls, mechanism };
-        let login = match self.house.admit(&knock, credentials).await {
+        let from = LoginPeer { protocol: LoginProtocol::Pop3, peer, has_tls, mechanism };
+        let login = match self.house.admit(&from, credentials).await {
             Ok(login) => login,
             Err(error) => {
                 tracing::info!(session = self.session, protocol = "pop3", peer.addr = %peer, %error, "login refused");

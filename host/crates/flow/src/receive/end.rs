@@ -11,13 +11,13 @@ use maitred_store::{Changed, NewBody};
 use maitred_wire::Ticket;
 
 use super::{Receive, Transaction, broken, public_text};
-use crate::chronicle::{Life, Word};
 use crate::content::{Content, ContentError};
 use crate::deliver::{DeliverError, Parcel};
 use crate::filing::{self, Filing};
 use crate::house::House;
 use crate::judge::Ruling;
 use crate::resolve::{self, Place};
+use crate::traces::{MessageTrace, PluginTrace};
 use crate::{head, quota, submission, trace};
 
 /// What a message came to.
@@ -222,7 +222,7 @@ impl Receive {
             End::Ruled(Ruling::Go) => (EnhancedStatus::TRY_LATER, "broken"),
         };
         let elapsed = self.house.clock.now().saturating_duration_since(transaction.began);
-        self.house.chronicle.note(transaction.life(
+        self.house.traces.note(transaction.life(
             &self.facts,
             self.house.now(),
             (octets, status, verdict, elapsed),
@@ -250,8 +250,8 @@ impl Transaction {
         session: &SessionFacts,
         now: Timestamp,
         (octets, status, verdict, elapsed): (u64, EnhancedStatus, &str, std::time::Duration),
-    ) -> Life {
-        Life {
+    ) -> MessageTrace {
+        MessageTrace {
             id: self.id.to_string(),
             message_id: self.message_id.clone(),
             session: session.id.clone(),
@@ -264,7 +264,7 @@ impl Transaction {
             status: status.to_string(),
             verdict: verdict.to_owned(),
             elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            policy: self.judgement.said.iter().map(Word::from).collect(),
+            policy: self.judgement.said.iter().map(PluginTrace::from).collect(),
             queued: self.queued.iter().map(ToString::to_string).collect(),
             attempts: Vec::new(),
         }

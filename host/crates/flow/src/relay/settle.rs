@@ -18,7 +18,7 @@ impl Relay {
                 text = outcome.text, "attempt"
             );
         }
-        self.house.chronicle.note_attempts(unit.id, &report.outcomes, now);
+        self.house.traces.note_attempts(unit.id, &report.outcomes, now);
         self.house.tell_deferred(&unit, &report.outcomes);
         let id = unit.id;
         self.lock().queue.finish(unit, report, now);

@@ -19,7 +19,7 @@ const RECIPIENTS_MAX: usize = 20;
 
 /// The life of one message.
 #[derive(Debug, Clone, Serialize)]
-pub struct Life {
+pub struct MessageTrace {
     /// The message's name.
     pub id: String,
     /// Its Message-ID field.
@@ -45,16 +45,16 @@ pub struct Life {
     /// What the transaction took, microseconds.
     pub elapsed_us: u64,
     /// Who said what.
-    pub policy: Vec<Word>,
+    pub policy: Vec<PluginTrace>,
     /// Names it has in the queue.
     pub queued: Vec<String>,
     /// Attempts to pass it on.
-    pub attempts: Vec<Tried>,
+    pub attempts: Vec<AttemptTrace>,
 }
 
 /// What one plugin said.
 #[derive(Debug, Clone, Serialize)]
-pub struct Word {
+pub struct PluginTrace {
     /// At which hook.
     pub hook: &'static str,
     /// Its name.
@@ -71,7 +71,7 @@ pub struct Word {
 
 /// An attempt for one recipient.
 #[derive(Debug, Clone, Serialize)]
-pub struct Tried {
+pub struct AttemptTrace {
     /// Unix milliseconds.
     pub at_ms: i64,
     /// For whom.
@@ -86,10 +86,10 @@ pub struct Tried {
 
 /// The last messages.
 #[derive(Debug, Default)]
-pub struct Chronicle(Mutex<VecDeque<Life>>);
+pub struct Traces(Mutex<VecDeque<MessageTrace>>);
 
-impl Chronicle {
-    pub(crate) fn note(&self, mut life: Life) {
+impl Traces {
+    pub(crate) fn note(&self, mut life: MessageTrace) {
         life.recipients.truncate(RECIPIENTS_MAX);
         let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lives.len() >= MESSAGES_MAX {
@@ -103,7 +103,7 @@ impl Chronicle {
         let mut lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(life) = lives.iter_mut().rev().find(|life| life.queued.contains(&name)) else { return };
         let room = ATTEMPTS_MAX.saturating_sub(life.attempts.len());
-        life.attempts.extend(outcomes.iter().take(room).map(|(address, outcome)| Tried {
+        life.attempts.extend(outcomes.iter().take(room).map(|(address, outcome)| AttemptTrace {
             at_ms: at.0,
             recipient: address.to_string(),
             remote: outcome.remote.clone(),
@@ -113,11 +113,11 @@ impl Chronicle {
     }
 
     /// The last message of this name, of this name in the queue, or with this Message-ID.
-    pub fn find(&self, name: &str) -> Option<Life> {
+    pub fn find(&self, name: &str) -> Option<MessageTrace> {
         let bare = |text: &str| text.trim().trim_start_matches('<').trim_end_matches('>').to_owned();
         let wanted = bare(name);
         let lives = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |life: &&Life| {
+        let is_it = |life: &&MessageTrace| {
             life.id == wanted
                 || life.queued.contains(&wanted)
                 || life.message_id.as_deref().is_some_and(|id| bare(id) == wanted)
@@ -126,7 +126,7 @@ impl Chronicle {
     }
 }
 
-impl From<&Said> for Word {
+impl From<&Said> for PluginTrace {
     fn from(said: &Said) -> Self {
         Self {
             hook: said.hook.name(),
@@ -143,8 +143,8 @@ impl From<&Said> for Word {
 mod tests {
     use super::*;
 
-    fn life(id: u64) -> Life {
-        Life {
+    fn life(id: u64) -> MessageTrace {
+        MessageTrace {
             id: MessageId(id).to_string(),
             message_id: Some(format!("<{id}@c.test>")),
             session: String::new(),
@@ -165,18 +165,18 @@ mod tests {
 
     #[test]
     fn a_message_is_found_by_each_of_its_names_and_the_oldest_is_forgotten() {
-        let chronicle = Chronicle::default();
+        let traces = Traces::default();
         for id in 0..=MESSAGES_MAX as u64 {
-            chronicle.note(life(id));
+            traces.note(life(id));
         }
-        assert!(chronicle.find(&MessageId(0).to_string()).is_none());
+        assert!(traces.find(&MessageId(0).to_string()).is_none());
         let at = Address::parse("x@b.test").unwrap();
         let outcome = Outcome::local(maitred_mail::EnhancedStatus::OK, "fine");
         for _ in 0..100 {
-            chronicle.note_attempts(MessageId(1_000_007), &[(at.clone(), outcome.clone())], Timestamp(5));
+            traces.note_attempts(MessageId(1_000_007), &[(at.clone(), outcome.clone())], Timestamp(5));
         }
         for name in [MessageId(7).to_string(), "7@c.test".to_owned(), MessageId(1_000_007).to_string()] {
-            let found = chronicle.find(&name).unwrap();
+            let found = traces.find(&name).unwrap();
             assert_eq!(
                 (found.attempts.len(), found.recipients.len()),
                 (ATTEMPTS_MAX, RECIPIENTS_MAX),
