@@ -67,6 +67,12 @@ hook!(
     "maitred_plugin_sdk::guest::connect"
 );
 hook!(
+    self_test,
+    "package maitred:sdk; world hook-self-test { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/self-test@0.1.0; }",
+    "maitred:sdk/hook-self-test",
+    "maitred_plugin_sdk::guest::self_test"
+);
+hook!(
     helo,
     "package maitred:sdk; world hook-helo { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/helo-hook@0.1.0; }",
     "maitred:sdk/hook-helo",
@@ -351,6 +357,12 @@ impl<S: Slot> base::exports::maitred::plugin::lifecycle::Guest for S {
 
     fn init() -> Result<(), String> {
         S::Plugin::init(&config()).map(S::set)
+    }
+}
+
+impl<S: Slot> self_test::exports::maitred::plugin::self_test::Guest for S {
+    fn run() -> Result<(), String> {
+        S::with(Plugin::self_test).unwrap_or_else(|| Err("it was never set up".to_owned()))
     }
 }
 

@@ -62,6 +62,14 @@ pub trait Plugin: Sized + 'static {
     /// One sentence; it stops the load, and the version in service stays.
     fn init(config: &str) -> Result<Self, String>;
 
+    /// Tries the plugin on itself before the version is put in service: when [`export!`] names `self_test`. Nothing outside is there.
+    ///
+    /// # Errors
+    /// One sentence; it stops the load, and the version in service stays.
+    fn self_test(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// A client connected, before the greeting.
     fn on_connect(&self, session: &dyn Session) -> Decision {
         let _ = session;
@@ -164,7 +172,8 @@ pub mod prelude {
 }
 
 /// Makes the component: `export!(MyPlugin: rcpt, message);` with the hooks it has, out of connect, helo, auth, mail, rcpt,
-/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick. Expands to nothing on targets that are not Wasm.
+/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick; and `self_test`.
+/// Expands to nothing on targets that are not Wasm.
 #[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export {

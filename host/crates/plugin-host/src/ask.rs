@@ -185,6 +185,7 @@ fn attempt(login: &LoginFacts) -> exports::auth_hook::Attempt {
         mechanism: login.mechanism.clone(),
         identity: login.identity.clone(),
         succeeded: login.has_succeeded,
+        attributes: Vec::new(),
     }
 }
 
@@ -200,6 +201,7 @@ fn login_attempt(of: &LoginAttempt) -> exports::login_hook::Login {
         remote_ip: of.remote.to_string(),
         tls: of.has_tls,
         succeeded: of.login.has_succeeded,
+        attributes: Vec::new(),
     }
 }
 
@@ -220,6 +222,7 @@ fn outcome(of: &OutcomeFacts) -> exports::outcome_hook::Outcome {
         text: of.text.clone(),
         attempts: of.attempts,
         at: u64::try_from(of.at.0).unwrap_or(0),
+        attributes: Vec::new(),
     }
 }
 
@@ -236,6 +239,7 @@ fn mailbox_event(of: &MailboxFacts) -> exports::mailbox_hook::MailboxEvent {
             }
             MailboxChange::Expunged => exports::mailbox_hook::MailboxChange::Expunged,
         },
+        attributes: Vec::new(),
     }
 }
 

@@ -300,6 +300,7 @@ fn session_info(facts: &SessionFacts) -> types::SessionInfo {
             sender: maitred_policy::facts::plain(&of.reverse_path),
             recipients: of.recipients.iter().map(crate::answer::to_recipient).collect(),
             size: of.size,
+            attributes: Vec::new(),
         }),
         started: u64::try_from(facts.started.0).unwrap_or(0),
         attributes: Vec::new(),

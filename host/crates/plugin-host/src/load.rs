@@ -1,4 +1,4 @@
-//! From the octets of a component to a plugin that can be called: verify, compile, initialise, freeze.
+//! From the octets of a component to a plugin that can be called: verify, compile, initialise, freeze, let it try itself.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -54,7 +54,7 @@ impl Loader {
         Ok(Self { machine, linker, cache, compiled: Mutex::default(), outside })
     }
 
-    /// Verifies, compiles, initialises and freezes. Takes long: not on the way of mail.
+    /// Verifies, compiles, initialises, freezes, and lets it try itself. Takes long: not on the way of mail.
     ///
     /// # Errors
     /// One line that says why not; nothing has changed then.
@@ -106,6 +106,9 @@ impl Loader {
         };
         let told = |said: String| if said.starts_with("init: ") { said } else { format!("describe: {said}") };
         let described = in_time(describing).await.map_err(told)?;
+        in_time(self.self_test(&identity, &pre, is_frozen))
+            .await
+            .map_err(|said| on_one_line("self-test", &said))?;
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
         // One that cannot be frozen sets up at each call.
         let setup = if is_frozen { None } else { exports::lifecycle::GuestIndices::new(&pre).ok() };
@@ -241,6 +244,23 @@ impl Loader {
         Ok((guest, instance))
     }
 
+    /// What it tries on itself, if it does, in an instance as a call has it.
+    async fn self_test(
+        &self,
+        identity: &Arc<Identity>,
+        pre: &InstancePre<State>,
+        is_frozen: bool,
+    ) -> Result<(), String> {
+        let Ok(test) = exports::self_test::GuestIndices::new(pre) else { return Ok(()) };
+        let mut store = self.store(identity)?;
+        let (guest, instance) = self.begin(&mut store, pre).await?;
+        if !is_frozen {
+            guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
+        }
+        let test = test.load(&mut store, &instance).map_err(|error| first_line(&error))?;
+        test.call_run(&mut store).await.map_err(|error| first_line(&error))?
+    }
+
     /// Compiles on a thread of its own: seconds for a large component.
     async fn compile(&self, component: Vec<u8>) -> Result<Component, String> {
         let engine = self.machine.engine.clone();
@@ -273,9 +293,13 @@ pub(crate) fn digest(octets: &[u8]) -> String {
 
 /// What `init` said, on one line.
 fn init_failed(said: &str) -> String {
+    on_one_line("init", said)
+}
+
+fn on_one_line(who: &str, said: &str) -> String {
     let line = said.lines().next().unwrap_or_default();
     let text: String = line.chars().filter(|c| !c.is_control()).take(400).collect();
-    format!("init: {text}")
+    format!("{who}: {text}")
 }
 
 /// Epochs end what runs, this what waits.

@@ -5,7 +5,9 @@ use maitred_plugin_host::{Bundled, PluginConfig, PluginHost};
 use maitred_policy::{Fault, Hook, HookCall, OnError, Registry, Verdict};
 use tests_plugins::EVIL;
 
-use crate::world::{EVIL_ONE, Room, ask, digest_of, fault, message, replaced, session, until};
+use crate::world::{
+    EVIL_ONE, PROBES, Room, ask, build_of_probe, digest_of, fault, message, probe, replaced, session, until,
+};
 
 const RULES: &[Bundled] =
     &[Bundled { name: "rules", component: maitred_bundled::PLUGINS[0].octets, is_default: true }];
@@ -96,6 +98,25 @@ async fn a_new_configuration_is_taken_as_a_whole_or_not_at_all() -> Result<()> {
     let calls = host.list()[0].calls;
     host.reload(room.config(vec![refusing("two")])).await?;
     ensure!(host.list()[0].calls == calls, "what did not change was loaded again");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fails_its_own_test_does_not_come_in_service() -> Result<()> {
+    let room = Room::new()?;
+    // The second build finds a fault in itself; outside, there is nothing while it tries.
+    let own = probe(serde_json::json!({
+        "message": ["tag:build=one"],
+        "self-test": ["get:key", "now"],
+        "self-test@2": ["fail:it does not know a casino when it sees one"],
+    }));
+    let host = room.start(vec![own], PROBES).await?;
+    let before = host.list();
+    let worse = room.file("probe", &build_of_probe(2))?;
+    let Err(error) = host.load(None, &worse).await else { bail!("it was taken") };
+    ensure!(error.to_string().contains("self-test: it does not know a casino"), "{error}");
+    ensure!(host.list() == before, "{:?}", host.list());
+    ensure!(fault(&ask(&host, "fine").await).is_none(), "the version before does not answer");
     Ok(())
 }
 

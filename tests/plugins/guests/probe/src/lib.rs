@@ -39,6 +39,11 @@ impl Plugin for Probe {
         Ok(probe)
     }
 
+    fn self_test(&self) -> Result<(), String> {
+        let (run, _) = self.run("self-test", "", Run::default());
+        run.answer("fail").map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         self.filter("connect", "", Run::of(session))
     }
@@ -177,5 +182,6 @@ fn subject(message: &dyn Message) -> String {
 }
 
 maitred_plugin_sdk::export!(
-    Probe: connect, helo, auth, mail, rcpt, headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick
+    Probe: connect, helo, auth, mail, rcpt, headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick,
+    self_test
 );
