@@ -103,12 +103,17 @@ impl Server {
             bound,
             began,
         });
+        let desk = Desk::new(shared.store.clone())
+            .with_registry(Arc::clone(&shared.plugins) as _)
+            .with_queue(Arc::clone(&shared.relay) as _)
+            .with_server(Arc::clone(&shared) as _);
+        let desk = Arc::new(desk);
         let mut running = JoinSet::new();
         running.spawn(Courier::new(relay, bell).run(stop.clone()));
         for (listener, socket) in listeners {
-            sessions::serve(&mut running, &shared, &listener, socket, &stop);
+            sessions::serve(&mut running, (&shared, &desk), &listener, socket, &stop);
         }
-        shared.open_desk(&mut running, &stop)?;
+        shared.open_desk(&mut running, desk, &stop)?;
         Ok(Self { shared, stopper, running })
     }
 
@@ -169,17 +174,13 @@ impl Server {
 
 impl Shared {
     /// Opens the admin socket.
-    fn open_desk(self: &Arc<Self>, running: &mut JoinSet<()>, stop: &Stop) -> anyhow::Result<()> {
+    fn open_desk(&self, running: &mut JoinSet<()>, desk: Arc<Desk>, stop: &Stop) -> anyhow::Result<()> {
         let path = self.config.load().data_dir.join(SOCKET);
         let socket =
             AdminSocket::bind(&path).with_context(|| format!("the admin socket {}", path.display()))?;
-        let desk = Desk::new(self.store.clone())
-            .with_registry(Arc::clone(&self.plugins) as _)
-            .with_queue(Arc::clone(&self.relay) as _)
-            .with_server(Arc::clone(self) as _);
         let mut stop = stop.clone();
         running.spawn(async move {
-            socket::serve(socket, Arc::new(desk), socket::Limits::default(), stop.stopped()).await;
+            socket::serve(socket, desk, socket::Limits::default(), stop.stopped()).await;
         });
         Ok(())
     }

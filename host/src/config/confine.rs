@@ -54,8 +54,9 @@ impl Config {
         }
         let plugins = self.plugins.plugins.iter().map(|plugin| &plugin.path);
         let passwords = self.routes.iter().map(|route| &route.password_file);
-        let named =
-            [&self.file, &self.tls.certificate, &self.tls.key].into_iter().chain(plugins).chain(passwords);
+        let tokens = self.listeners.iter().map(|listener| &listener.token_file);
+        let named = [&self.file, &self.tls.certificate, &self.tls.key].into_iter().chain(plugins);
+        let named = named.chain(passwords).chain(tokens);
         for file in named.flatten() {
             reach.add_replaceable(file);
         }

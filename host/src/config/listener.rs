@@ -1,7 +1,10 @@
 //! `[[listener]]`: which protocols are served where.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use maitred_admin::http::Token;
 use maitred_net::Network;
 
 use super::ConfigError;
@@ -11,7 +14,7 @@ use super::kind::{NETWORK, SOCKET};
 /// What a listener speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Protocol {
-    /// HTTP/1.1: health, metrics, autoconfig.
+    /// HTTP/1.1: health, metrics, autoconfig; commands, for who has the token.
     Http,
     /// RFC 3501, with STARTTLS.
     Imap,
@@ -79,6 +82,10 @@ pub(crate) struct Listener {
     pub(crate) proxy_protocol: Vec<Network>,
     /// Networks whose clients may relay without AUTH.
     pub(crate) relay_from: Vec<Network>,
+    /// Where the token of those who may give commands was read.
+    pub(crate) token_file: Option<PathBuf>,
+    /// What was read there; `None`: nobody may.
+    pub(crate) token: Option<Token>,
 }
 
 /// Without configuration: everything, on loopback only; on IPv6 where this machine has it.
@@ -94,7 +101,14 @@ pub(super) fn defaults() -> Vec<Listener> {
 }
 
 fn new(protocol: Protocol) -> Listener {
-    Listener { protocol, bind: Vec::new(), proxy_protocol: Vec::new(), relay_from: Vec::new() }
+    Listener {
+        protocol,
+        bind: Vec::new(),
+        proxy_protocol: Vec::new(),
+        relay_from: Vec::new(),
+        token_file: None,
+        token: None,
+    }
 }
 
 pub(super) fn keys(keys: &mut Keys<'_>, listeners: &mut Vec<Listener>) -> Result<(), ConfigError> {
@@ -131,9 +145,39 @@ pub(super) fn keys(keys: &mut Keys<'_>, listeners: &mut Vec<Listener>) -> Result
                 keys.list("relay_from", &NETWORK, &mut listener.relay_from)?;
             }
             let is_elsewhere = !listener.relay_from.is_empty() && listener.protocol != Protocol::Smtp;
-            keys.refuse_if(is_elsewhere, "relay_from", "makes sense for protocol \"smtp\" only")
+            keys.refuse_if(is_elsewhere, "relay_from", "makes sense for protocol \"smtp\" only")?;
+            token_keys(keys, listener)
         },
     )
+}
+
+/// Commands travel in the clear: only from this machine, and with a secret that nobody else can read.
+fn token_keys(keys: &mut Keys<'_>, listener: &mut Listener) -> Result<(), ConfigError> {
+    if keys.is_printing() && listener.protocol != Protocol::Http {
+        return Ok(());
+    }
+    keys.path("token_file", &mut listener.token_file)?;
+    let Some(file) = &listener.token_file else { return Ok(()) };
+    let is_elsewhere = listener.protocol != Protocol::Http;
+    keys.refuse_if(is_elsewhere, "token_file", "makes sense for protocol \"http\" only")?;
+    let is_open = listener.bind.iter().any(|address| !address.ip().is_loopback());
+    let told = "commands are taken on loopback addresses only: put a proxy with TLS in front, or a tunnel";
+    keys.refuse_if(is_open, "token_file", told)?;
+    let read = token(file);
+    let problem = read.as_ref().err().cloned().unwrap_or_default();
+    keys.refuse_if(read.is_err(), "token_file", &problem)?;
+    listener.token = read.ok();
+    Ok(())
+}
+
+fn token(file: &Path) -> Result<Token, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mode = std::fs::metadata(file).map_err(|error| named(&error))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(named(&format_args!("others may read it (mode {:03o}): chmod 600", mode & 0o777)));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    Token::parse(&text).map_err(|told| named(&told))
 }
 
 /// Two cannot share an address.

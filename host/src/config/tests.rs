@@ -385,6 +385,40 @@ fn a_password_file_that_is_no_use_is_refused() {
 }
 
 #[test]
+fn commands_over_http_need_loopback_and_a_secret_of_ones_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maitred.toml");
+    let parse = |protocol: &str, bind: &str| {
+        let listener =
+            format!("[[listener]]\nprotocol = '{protocol}'\nbind = ['{bind}']\ntoken_file = 'secret'\n");
+        Config::parse(&path, &listener, None, None)
+    };
+    let refused = |protocol: &str, bind: &str, told: &str| {
+        let error = parse(protocol, bind).unwrap_err();
+        assert_eq!((error.line, error.key.as_str()), (Some(4), "listener.token_file"), "{error}");
+        assert!(error.problem.contains(told) && !error.problem.contains("0123"), "{error}");
+    };
+    let secret = folder.path().join("secret");
+    let write = |text: &str, mode| {
+        fs::write(&secret, text).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    refused("http", "127.0.0.1:0", "secret: No such file");
+    write("0123456789abcdef", 0o600);
+    refused("http", "127.0.0.1:0", "holds no token");
+    write("0123456789abcdef0123456789abcdef\n", 0o640);
+    refused("http", "127.0.0.1:0", "others may read it (mode 640)");
+    write("0123456789abcdef0123456789abcdef\n", 0o600);
+    refused("http", "192.0.2.1:80", "loopback");
+    refused("http", "[::]:80", "loopback");
+    refused("imap", "127.0.0.1:0", "\"http\" only");
+    let config = parse("http", "[::1]:0").unwrap();
+    assert!(config.listeners[0].token.as_ref().unwrap().is(b"0123456789abcdef0123456789abcdef"));
+    assert!(!format!("{:?}", config.listeners).contains("0123"), "a secret is printed");
+}
+
+#[test]
 fn a_file_that_is_named_must_be_there_and_data_goes_before_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.toml");

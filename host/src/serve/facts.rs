@@ -1,7 +1,8 @@
-//! What the HTTP pages show.
+//! What the HTTP pages show, and where commands come in.
 
 use std::sync::Arc;
 
+use maitred_admin::Desk;
 use maitred_admin::http::{self, HttpFacts, MailService, Metric, MetricKind, Security, Service};
 use maitred_mail::Domain;
 use maitred_net::{Listener, Stop};
@@ -10,7 +11,7 @@ use maitred_policy::{HookStats, Registry as _};
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::config::Protocol;
+use crate::config::{self, Protocol};
 
 /// What calls of plugins came to, and what plugins count themselves.
 fn plugin_metrics(plugins: &PluginHost) -> Vec<Metric> {
@@ -72,9 +73,19 @@ fn as_float(count: u64) -> f64 {
     count as f64
 }
 
-/// Serves the pages on one listener.
-pub(super) fn serve(running: &mut JoinSet<()>, shared: &Arc<Shared>, socket: Listener, stop: &Stop) {
-    let router = http::router(Arc::clone(shared) as _);
+/// Serves the pages on one listener, and takes commands where there is a token.
+pub(super) fn serve(
+    running: &mut JoinSet<()>,
+    (shared, desk): (&Arc<Shared>, &Arc<Desk>),
+    listener: &config::Listener,
+    socket: Listener,
+    stop: &Stop,
+) {
+    let mut router = http::router(Arc::clone(shared) as _);
+    if let Some(token) = &listener.token {
+        let folder = shared.config.load().data_dir.clone();
+        router = router.merge(http::commands(Arc::clone(desk), token.clone(), folder));
+    }
     let mut stop = stop.clone();
     running.spawn(async move { http::serve(socket.into_socket(), router, stop.stopped()).await });
 }

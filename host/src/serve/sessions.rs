@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use maitred_admin::Desk;
 use maitred_flow::read::imap::Imap;
 use maitred_flow::read::pop3::Pop3;
 use maitred_flow::{Arrival, Receive};
@@ -23,7 +24,7 @@ static SESSIONS: AtomicU64 = AtomicU64::new(1);
 /// Starts a listener.
 pub(super) fn serve(
     running: &mut JoinSet<()>,
-    shared: &Arc<Shared>,
+    (shared, desk): (&Arc<Shared>, &Arc<Desk>),
     listener: &config::Listener,
     socket: Listener,
     stop: &Stop,
@@ -85,7 +86,7 @@ pub(super) fn serve(
             };
             running.spawn(socket.serve(entrance, gate, stop, session));
         }
-        Protocol::Http => super::facts::serve(running, shared, socket, &stop),
+        Protocol::Http => super::facts::serve(running, (shared, desk), listener, socket, &stop),
     }
 }
 

@@ -1,9 +1,11 @@
-//! HTTP pages for machines: health, figures, and the settings of mail clients. No commands: those go through the socket.
+//! HTTP for machines: health, figures, the settings of mail clients; and, for whoever has the token, the life of plugins.
 //!
-//! `GET` and `HEAD` alone, nothing is read from a request but its path, query and Host field.
+//! The pages are for everybody: `GET` and `HEAD` alone, nothing is read from a request but its path, query and Host field.
 
 mod autoconfig;
 mod metrics;
+mod plugins;
+mod token;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,6 +27,8 @@ use tokio::time::timeout;
 
 pub use autoconfig::{MailService, Security, Service};
 pub use metrics::{Metric, MetricKind};
+pub use plugins::commands;
+pub use token::Token;
 
 /// What the pages show.
 pub trait HttpFacts: Send + Sync {

@@ -1,7 +1,7 @@
 //! Administration: what an operator asks of the server, the socket that is asked through, and the HTTP pages.
 //!
 //! A [`Command`] is a value; [`execute()`] does it at a [`Desk`]. [`socket`] carries commands to a running server; without one
-//! the command line does them on the store itself. [`http`] shows health and figures, and takes no commands.
+//! the command line does them on the store itself. [`http`] shows health and figures, and takes commands about plugins from whoever has the token.
 #![deny(clippy::indexing_slicing)]
 
 pub mod command;

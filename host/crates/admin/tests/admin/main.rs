@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may")]
 
 mod accounts;
+mod over_http;
 mod pages;
 mod plugins;
 mod queue;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[derive(Default)]
-struct Facts {
+pub(super) struct Facts {
     is_ready: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ async fn start() -> (SocketAddr, Arc<Facts>) {
     (address, facts)
 }
 
-async fn say(address: SocketAddr, request: &str) -> String {
+pub(super) async fn say(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -98,7 +98,7 @@ impl Registry for Fake {
     }
 }
 
-fn registry() -> Arc<dyn Registry> {
+pub(super) fn registry() -> Arc<dyn Registry> {
     Arc::new(Fake(Mutex::new(PluginFacts {
         name: "greylist".to_owned(),
         version: "1.0.0".to_owned(),
@@ -165,7 +165,7 @@ async fn what_a_plugin_is_refused_for_is_told_in_one_line() {
     assert_eq!((kind, text.as_str()), (Kind::Refused, "plugin x refused: not a component at all"));
 }
 
-struct Server;
+pub(super) struct Server;
 
 #[async_trait]
 impl ServerDesk for Server {
