@@ -1,8 +1,8 @@
 //! The resolver: asks, remembers as long as the TTL says, and tells "no" from "not now".
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use hickory_resolver::TokioResolver;
@@ -207,7 +207,16 @@ fn build(config: &Config) -> Result<TokioResolver, String> {
     options.use_hosts_file = ResolveHosts::Never;
     // Whatever the system's settings say: a truncated answer must be noticed, large ones come in one packet.
     options.edns0 = true;
-    builder.build().map_err(|error| error.to_string())
+    builder.with_tls_config(nobody()?).build().map_err(|error| error.to_string())
+}
+
+/// Servers are asked without TLS. The library prepares for it all the same, and would read the system's certificates, which may be out
+/// of reach or not there: it is given none.
+fn nobody() -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
 /// What an error of the library says.

@@ -86,9 +86,10 @@ impl Zone {
         self.add(of, RData::MX(MX::new(preference, name(exchange))));
     }
 
-    /// A text record.
+    /// A text record, in pieces that a string of the DNS can hold (RFC 1035 §3.3).
     pub fn txt(&mut self, of: &str, text: &str) {
-        self.add(of, RData::TXT(TXT::new(vec![text.to_owned()])));
+        let pieces = text.as_bytes().chunks(255).map(|piece| String::from_utf8_lossy(piece).into_owned());
+        self.add(of, RData::TXT(TXT::new(pieces.collect())));
     }
 
     /// An alias.

@@ -43,7 +43,9 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["sled", "argon2", "crc32c"], &["store"]),
     // Disks; and the terminal, which a password is typed at.
     (&["rustix"], &["store", "maitred"]),
-    (&["rustls", "tokio-rustls", "rcgen", "webpki-roots", "rustls-pemfile", "instant-acme"], &["tls"]),
+    // And whoever builds a resolver, to say that it trusts nobody.
+    (&["rustls"], &["tls", "dns"]),
+    (&["tokio-rustls", "rcgen", "webpki-roots", "rustls-pemfile", "instant-acme"], &["tls"]),
     (&["hickory-proto", "hickory-resolver"], &["dns"]),
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wizer", "notify"], &["plugin-host"]),
     (&["landlock", "nix", "seccompiler"], &["confine"]),
