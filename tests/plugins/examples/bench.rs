@@ -225,6 +225,7 @@ fn message(octets: usize) -> Result<MessageFacts> {
         envelope: Envelope { reverse_path, parameters: MailParameters::default(), recipients },
         head: head.into(),
         body: Arc::new(Bytes::from(body(octets))),
+        original: None,
         symbols: Vec::new(),
         tags: Vec::new(),
     })

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use maitred_mail::{Address, Envelope, ForwardPath, MailParameters, Recipient, ReversePath};
+use maitred_mail::{Address, Body, Envelope, ForwardPath, MailParameters, Recipient, ReversePath};
 use maitred_policy::facts::Notes;
 use maitred_policy::{
-    Answer, Called, Chain, Direction, Edit, Hook, HookCall, LoginFacts, MessageFacts, Peer, Resolution,
-    SessionFacts, TransactionFacts,
+    Answer, Called, Chain, Direction, Edit, Findings, Hook, HookCall, LoginFacts, MessageFacts, Original,
+    Peer, Resolution, SessionFacts, TransactionFacts,
 };
 use maitred_queue::Unit;
 use serde::{Deserialize, Serialize};
@@ -278,6 +278,7 @@ fn session(inquiry: &Inquiry, now: maitred_mail::Timestamp) -> SessionFacts {
         transaction: None,
         started: now,
         notes: Notes::default(),
+        findings: Findings::default(),
     }
 }
 
@@ -297,6 +298,7 @@ fn message(
         Some(end) => (octets.slice(..end), octets.slice(end + 2..)),
         None => (octets.clone(), Bytes::new()),
     };
+    let body: Arc<dyn Body> = Arc::new(body);
     MessageFacts {
         id: session.transaction.as_ref().map_or(maitred_mail::MessageId(0), |of| of.id),
         envelope: Envelope {
@@ -304,8 +306,9 @@ fn message(
             parameters: MailParameters::default(),
             recipients: vec![to.clone()],
         },
+        original: Some(Original { head: head.clone(), body: Arc::clone(&body) }),
         head,
-        body: Arc::new(body),
+        body,
         symbols: Vec::new(),
         tags: Vec::new(),
     }

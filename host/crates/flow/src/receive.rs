@@ -19,8 +19,8 @@ use maitred_mail::{
 };
 use maitred_policy::facts::Notes;
 use maitred_policy::{
-    Answer, Chain, Direction, Hook, HookCall, LoginFacts, LoginProtocol, Peer, Resolution, SessionFacts,
-    TlsFacts, TransactionFacts,
+    Answer, Chain, Direction, Findings, Hook, HookCall, LoginFacts, LoginProtocol, Original, Peer,
+    Resolution, SessionFacts, TlsFacts, TransactionFacts,
 };
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Event, Mode, Session};
@@ -73,6 +73,8 @@ struct Transaction {
     places: Vec<Place>,
     judgement: Judgement,
     content: Option<Content>,
+    /// The message as it came, where somebody may ask about it.
+    original: Option<Original>,
     /// Decided before the end of data; told then.
     ruling: Ruling,
     began: Instant,
@@ -100,6 +102,7 @@ impl Receive {
             transaction: None,
             started: house.now(),
             notes: Notes::default(),
+            findings: Findings::default(),
         };
         Self {
             chain: (house.chains)(),
@@ -204,6 +207,7 @@ impl Receive {
                 places: Vec::new(),
                 judgement,
                 content: None,
+                original: None,
                 ruling: Ruling::Go,
                 began: self.house.clock.now(),
                 message_id: None,

@@ -13,8 +13,9 @@ use maitred_mail::{
 };
 use maitred_policy::facts::{Notes, plain};
 use maitred_policy::{
-    Direction, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts,
-    MessageFacts, OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts, TransactionFacts,
+    Direction, Findings, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange,
+    MailboxFacts, MessageFacts, OutcomeFacts, OutcomeKind, Peer, Question, SessionFacts, TlsFacts,
+    TransactionFacts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -400,6 +401,7 @@ impl Step {
             },
             head,
             body: Arc::new(body),
+            original: None,
             symbols: self.symbols.clone(),
             tags: self.tags.clone(),
         })
@@ -463,6 +465,7 @@ impl SessionStep {
             transaction: self.transaction.as_ref().map(TransactionStep::facts).transpose()?,
             started: Timestamp(self.started_ms),
             notes: Notes::new(std::sync::Mutex::new(notes.collect())),
+            findings: Findings::default(),
         })
     }
 }

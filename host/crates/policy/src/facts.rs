@@ -9,6 +9,7 @@ use maitred_mail::{
 };
 
 use crate::answer::Hop;
+use crate::authentication::{Findings, Original};
 
 /// The points at which a plugin can be asked, in the order of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -161,6 +162,8 @@ pub struct SessionFacts {
     pub started: Timestamp,
     /// What a plugin noted for the length of this session.
     pub notes: Notes,
+    /// What was found about where its mail comes from.
+    pub findings: Findings,
 }
 
 /// MAIL to the end of data.
@@ -192,6 +195,7 @@ impl SessionFacts {
             transaction: None,
             started: now,
             notes: Notes::default(),
+            findings: Findings::default(),
         }
     }
 }
@@ -210,6 +214,8 @@ pub struct MessageFacts {
     pub head: Bytes,
     /// What follows the empty line. Empty and unread at [`Hook::Headers`].
     pub body: Arc<dyn Body>,
+    /// As it came, where plugins may have made something else of it.
+    pub original: Option<Original>,
     /// Findings of plugins that ran earlier: name, score.
     pub symbols: Vec<(String, f32)>,
     /// Tags of plugins that ran earlier: name, value.

@@ -4,6 +4,7 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod answer;
+pub mod authentication;
 pub mod chain;
 pub mod decision;
 pub mod facts;
@@ -14,6 +15,9 @@ pub mod table;
 pub use answer::{
     Answer, Delivery, DeliveryDecision, Hop, HopHost, HopTls, LoginDecision, Placement, Resolution,
     RouteDecision,
+};
+pub use authentication::{
+    AuthResult, Findings, MethodResult, Original, SenderAuth, SpfIdentity, SpfQuestion, Subject,
 };
 pub use chain::{Chain, Chains, Outcome, Said};
 pub use decision::{Decision, Edit, HeaderPosition, Refusal, Verdict};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use maitred_mail::{Class, EnhancedStatus, Timestamp};
 use maitred_policy::{
-    Answer, Called, Chain, Decision, Direction, Edit, Fault, Hook, HookCall, OnError, Outcome, Peer, Plugin,
-    Refusal, SessionFacts, Verdict,
+    Answer, Called, Chain, Decision, Direction, Edit, Fault, Findings, Hook, HookCall, OnError, Outcome,
+    Peer, Plugin, Refusal, SessionFacts, Verdict,
 };
 
 /// Answers what it was told to, at one hook.
@@ -86,6 +86,7 @@ fn ask(fakes: Vec<Fake>) -> (Option<Outcome>, Vec<usize>) {
         transaction: None,
         started: Timestamp(0),
         notes: Arc::default(),
+        findings: Findings::default(),
     };
     let outcome = now(chain.ask(&session, HookCall::Connect));
     (outcome, fakes.iter().map(|fake| fake.asked.load(Ordering::Relaxed)).collect())

@@ -11,8 +11,8 @@ use maitred_mail::{Address, Envelope, MailParameters, MessageId, Recipient, Reve
 use maitred_plugin_host::{Bundled, Config, Grants, Nowhere, PluginConfig, PluginHost};
 use maitred_policy::table::MemoryTable;
 use maitred_policy::{
-    Ask, Asker, Direction, Edit, Fault, HookCall, MessageFacts, Outcome, Outside, Peer, Registry, Reply,
-    SessionFacts, Space, Table, TableAnswer, TableOp, TransactionFacts, TrialFacts,
+    Ask, Asker, Direction, Edit, Fault, Findings, HookCall, MessageFacts, Outcome, Outside, Peer, Registry,
+    Reply, SessionFacts, Space, Table, TableAnswer, TableOp, TransactionFacts, TrialFacts,
 };
 use tests_plugins::{EVIL, PROBE};
 use tokio::sync::watch;
@@ -131,6 +131,7 @@ pub fn session() -> SessionFacts {
         transaction: None,
         started: Timestamp(0),
         notes: Arc::default(),
+        findings: Findings::default(),
     }
 }
 
@@ -164,6 +165,7 @@ pub fn message(subject: &str) -> MessageFacts {
         },
         head: Bytes::from(format!("Subject: {subject}\r\nTo: bob@a.test\r\n")),
         body: Arc::new(Bytes::from_static(b"Hello\r\n")),
+        original: None,
         symbols: Vec::new(),
         tags: Vec::new(),
     }

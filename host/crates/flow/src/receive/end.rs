@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use maitred_mail::{Address, Body, Class, Durable, EnhancedStatus, ForwardPath, Recipient, Timestamp};
-use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Outcome, SessionFacts};
+use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Original, Outcome, SessionFacts};
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Mode, Session, Settled};
 use maitred_store::{Changed, NewBody};
@@ -295,6 +295,7 @@ impl Transaction {
         {
             self.head_is_complete(house, session).await;
         }
+        self.keep_original();
         self.apply_edits(house).await?;
         let chain = Arc::clone(&self.chain);
         for plugin in chain.of(Hook::Message) {
@@ -318,6 +319,14 @@ impl Transaction {
         Ok(())
     }
 
+    /// Signatures hold for the message as it came. Nothing is copied.
+    fn keep_original(&mut self) {
+        let is_silent = self.chain.is_silent(Hook::Message) && filing::is_silent(&self.chain);
+        if let (Some(content), false) = (self.content.as_mut(), is_silent) {
+            self.original = Some(Original { head: content.head().clone(), body: content.body() });
+        }
+    }
+
     /// The message as the next plugin sees it.
     fn facts(&self, content: &Content, body: Arc<dyn Body>) -> MessageFacts {
         MessageFacts {
@@ -325,6 +334,7 @@ impl Transaction {
             envelope: self.envelope.clone(),
             head: content.head().clone(),
             body,
+            original: self.original.clone(),
             symbols: self.judgement.symbols.clone(),
             tags: self.judgement.tags.clone(),
         }

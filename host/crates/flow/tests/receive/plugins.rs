@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use maitred_mail::{EnhancedStatus, Recipient};
-use maitred_policy::{Decision, Edit, Fault, HeaderPosition, Hook, HookCall, Refusal, Verdict};
+use maitred_policy::{
+    Answer, Decision, DeliveryDecision, Edit, Fault, HeaderPosition, Hook, HookCall, MessageFacts, Refusal,
+    Verdict,
+};
 use maitred_smtp::server::Mode;
 
 use crate::house::{Fake, Test, at};
@@ -104,6 +108,39 @@ async fn a_later_plugin_sees_what_an_earlier_one_changed() {
         let inbox = test.mail(name, "INBOX").await;
         assert!(inbox[0].ends_with("X-Second: 2\r\nX-First: 1\r\n\r\nOther\r\n"), "{inbox:?}");
     }
+}
+
+#[tokio::test]
+async fn the_message_as_it_came_stays_known_for_its_signatures() {
+    let test = Test::new().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (at_message, at_delivery) = (Arc::clone(&seen), Arc::clone(&seen));
+    let look = |facts: &MessageFacts| {
+        let original = facts.original.as_ref().unwrap();
+        let body = original.body.read(0, 1024).now_or_never().unwrap().unwrap();
+        String::from_utf8([&original.head[..], b"\r\n", &body].concat()).unwrap()
+    };
+    test.load(vec![
+        Fake::asked("early", Hook::Headers, |_, _| edits(vec![add("X-Early", "0")])),
+        Fake::asked("first", Hook::Message, |_, _| {
+            let body = Edit::ReplaceBody(Bytes::from_static(b"Other\r\n"));
+            edits(vec![add("X-First", "1"), Edit::RemoveAllHeaders("subject".into()), body])
+        }),
+        Fake::asked("second", Hook::Message, move |_, call| {
+            let HookCall::Message(facts) = call else { panic!() };
+            at_message.lock().unwrap().push(look(facts));
+            edits(Vec::new())
+        }),
+        Fake::says("deliver", Hook::Deliver, move |_, call| {
+            let HookCall::Deliver(facts, ..) = call else { panic!() };
+            at_delivery.lock().unwrap().push(look(facts));
+            Ok(Answer::Delivery(DeliveryDecision::Next))
+        }),
+    ]);
+    let mut client = test.connect(Mode::Smtp).await;
+    assert!(client.letter("a@c.test", &["bob@a.test"], LETTER).await.starts_with("250 "));
+    assert_eq!(*seen.lock().unwrap(), [LETTER, LETTER]);
+    assert!(test.mail("bob@a.test", "INBOX").await[0].ends_with("\r\nOther\r\n"));
 }
 
 #[tokio::test]
