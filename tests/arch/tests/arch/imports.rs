@@ -34,6 +34,8 @@ const TABLE: &[(&str, &str, &[&[&str]])] = &[
     // Its build script builds the plugins by path; it imports nothing.
     ("bundled", "support", &[]),
     ("testkit", "support", &[WORDS]),
+    // Stands in for a crate of others.
+    ("gethostname", "support", &[]),
     ("maitred", "binary", &[WORDS, ENGINES, ADAPTERS, &["flow", "net", "admin", "bundled"]]),
     ("plugin-sdk", "guest", &[]),
 ];
@@ -44,8 +46,9 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     // Disks; and the terminal, which a password is typed at.
     (&["rustix"], &["store", "maitred"]),
     // And whoever builds a resolver, to say that it trusts nobody.
-    (&["rustls"], &["tls", "dns"]),
+    (&["rustls"], &["tls", "dns", "msgauth"]),
     (&["tokio-rustls", "rcgen", "webpki-roots", "rustls-pemfile", "instant-acme"], &["tls"]),
+    (&["mail-auth"], &["msgauth"]),
     (&["hickory-proto", "hickory-resolver"], &["dns"]),
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wizer", "notify"], &["plugin-host"]),
     (&["landlock", "nix", "seccompiler"], &["confine"]),

@@ -1,0 +1,1 @@
+//! Senders verified with answers of a real DNS server: see `tests/`.
