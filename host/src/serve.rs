@@ -22,6 +22,7 @@ use maitred_admin::socket::{self, AdminSocket};
 use maitred_dns::Dns;
 use maitred_flow::{House, Relay, World};
 use maitred_mail::dns::Resolver;
+use maitred_msgauth::Verifier;
 use maitred_net::{Courier, Gate, Listener, Stop, Stopper, SystemClock, TcpDialer, WebClient};
 use maitred_plugin_host::{Bundled, PluginHerald, PluginHost};
 use maitred_policy::Registry as _;
@@ -76,7 +77,9 @@ impl Server {
         dns.prepare();
         let resolver: Arc<dyn Resolver> = Arc::new(dns);
         let web = Arc::new(WebClient::new(tls.client().clone(), Arc::clone(&resolver)));
-        let world = Arc::new(World::new(store.tables() as _, Arc::clone(&resolver), web));
+        let verifier = Arc::new(Verifier::new(Arc::clone(&resolver))?);
+        let world = World::new(store.tables() as _, Arc::clone(&resolver), web, verifier);
+        let world = Arc::new(world);
         let plugins = PluginHost::start(config.plugins.clone(), bundled(), Arc::clone(&world) as _).await?;
         let chains = {
             let plugins = Arc::clone(&plugins);

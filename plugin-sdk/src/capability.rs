@@ -138,6 +138,88 @@ pub mod submit {
     }
 }
 
+/// Whether mail comes from where it says. Grant: `authentication`.
+pub mod authentication {
+    #[cfg(target_family = "wasm")]
+    pub use crate::guest::authentication::*;
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::testing::authentication::*;
+
+    /// What one method found (RFC 8601).
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct MethodResult {
+        /// `iprev`, `spf`, `dkim`, `arc`, `dmarc`.
+        pub method: String,
+        /// What.
+        pub result: AuthResult,
+        /// Why, in words.
+        pub reason: Option<String>,
+        /// What it is about: `smtp.mailfrom`, `header.d`, `policy.dmarc` … with its value.
+        pub properties: Vec<(String, String)>,
+    }
+
+    impl MethodResult {
+        /// The value of a property.
+        pub fn property(&self, name: &str) -> Option<&str> {
+            self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        }
+    }
+
+    /// The results of RFC 8601 §2.7.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AuthResult {
+        /// There is nothing to verify.
+        None,
+        /// As it says.
+        Pass,
+        /// Not as it says.
+        Fail,
+        /// Probably not as it says.
+        Softfail,
+        /// Neither; or it cannot be judged.
+        Neutral,
+        /// It cannot be verified now.
+        Temperror,
+        /// It can never be verified.
+        Permerror,
+        /// Not verified, or not accepted, by a rule of the server's.
+        Policy,
+    }
+
+    impl AuthResult {
+        /// Each of them.
+        pub const ALL: [Self; 8] = [
+            Self::None,
+            Self::Pass,
+            Self::Fail,
+            Self::Softfail,
+            Self::Neutral,
+            Self::Temperror,
+            Self::Permerror,
+            Self::Policy,
+        ];
+
+        /// As RFC 8601 spells it.
+        pub fn name(self) -> &'static str {
+            match self {
+                Self::None => "none",
+                Self::Pass => "pass",
+                Self::Fail => "fail",
+                Self::Softfail => "softfail",
+                Self::Neutral => "neutral",
+                Self::Temperror => "temperror",
+                Self::Permerror => "permerror",
+                Self::Policy => "policy",
+            }
+        }
+
+        /// The one that is spelt so.
+        pub fn named(name: &str) -> Option<Self> {
+            Self::ALL.into_iter().find(|known| known.name() == name)
+        }
+    }
+}
+
 /// Numbers of this plugin among the server's metrics.
 pub mod metrics {
     #[cfg(target_family = "wasm")]

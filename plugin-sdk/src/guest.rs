@@ -26,13 +26,13 @@ pub trait Slot {
 mod events;
 mod imports;
 
-pub use imports::{directory, dns, http, metrics, random, store, submit};
+pub use imports::{authentication, directory, dns, http, metrics, random, store, submit};
 
 /// Every import is in it; the linker leaves out what a plugin does not call, so that it needs no grant for it.
 pub mod base {
     wit_bindgen::generate!({
         path: "../wit",
-        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; import maitred:plugin/store@0.1.0; import maitred:plugin/dns@0.1.0; import maitred:plugin/directory@0.1.0; import maitred:plugin/http@0.1.0; import maitred:plugin/submit@0.1.0; }",
+        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; import maitred:plugin/store@0.1.0; import maitred:plugin/dns@0.1.0; import maitred:plugin/directory@0.1.0; import maitred:plugin/http@0.1.0; import maitred:plugin/submit@0.1.0; import maitred:plugin/authentication@0.1.0; }",
         world: "maitred:sdk/sdk-base",
         pub_export_macro: true,
         generate_all,

@@ -39,7 +39,7 @@ mod host;
 mod routing;
 pub mod testing;
 
-pub use capability::{directory, dns, http, metrics, random, store, submit};
+pub use capability::{authentication, directory, dns, http, metrics, random, store, submit};
 pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
 pub use host::{
     Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, Transaction, config, log,
@@ -167,7 +167,8 @@ pub mod prelude {
         Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Level, Login,
         LoginDecision, MailboxChange, MailboxEvent, Message, NextHop, Outcome, OutcomeKind, Part, Placement,
         Plugin, Position, Protocol, Recipient, Refusal, Resolution, Route, Session, SessionInfo, TlsPolicy,
-        Transaction, Verdict, directory, dns, http, log, metrics, now_ms, random, store, submit,
+        Transaction, Verdict, authentication, directory, dns, http, log, metrics, now_ms, random, store,
+        submit,
     };
 }
 

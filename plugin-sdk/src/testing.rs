@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use fakes::{directory, dns, http, metrics, random, store, submit};
+pub(crate) use fakes::{authentication, directory, dns, http, metrics, random, store, submit};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use world::now_ms;
 pub use world::{World, set_now_ms, world};

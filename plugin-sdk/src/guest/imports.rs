@@ -152,6 +152,33 @@ pub mod submit {
     }
 }
 
+/// Whether mail comes from where it says.
+pub mod authentication {
+    use super::host::authentication as to;
+    use crate::authentication::{AuthResult, MethodResult};
+
+    pub fn results() -> Vec<MethodResult> {
+        let result = |of| match of {
+            to::AuthResult::None => AuthResult::None,
+            to::AuthResult::Pass => AuthResult::Pass,
+            to::AuthResult::Fail => AuthResult::Fail,
+            to::AuthResult::Softfail => AuthResult::Softfail,
+            to::AuthResult::Neutral => AuthResult::Neutral,
+            to::AuthResult::Temperror => AuthResult::Temperror,
+            to::AuthResult::Permerror => AuthResult::Permerror,
+            to::AuthResult::Policy => AuthResult::Policy,
+        };
+        let found = to::results().into_iter();
+        let found = found.map(|to::MethodResult { method, result: of, reason, properties }| MethodResult {
+            method,
+            result: result(of),
+            reason,
+            properties,
+        });
+        found.collect()
+    }
+}
+
 /// Numbers of this plugin.
 pub mod metrics {
     use super::host::metrics as to;

@@ -271,6 +271,18 @@ pub mod submit {
     }
 }
 
+/// Whether mail comes from where it says.
+#[doc(hidden)]
+pub mod authentication {
+    use crate::authentication::MethodResult;
+    use crate::testing::world;
+
+    /// What is known at this hook.
+    pub fn results() -> Vec<MethodResult> {
+        world(|world| world.authentication.clone())
+    }
+}
+
 /// Numbers of this plugin.
 #[doc(hidden)]
 pub mod metrics {

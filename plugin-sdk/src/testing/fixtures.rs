@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::answers::{decided, delivered, resolved, routed};
 use super::{FakeMessage, FakeSession, World, set_now_ms, world};
+use crate::authentication::{AuthResult, MethodResult};
 use crate::http::Response;
 use crate::{Direction, NextHop, Plugin, Recipient, SessionInfo, TlsPolicy};
 
@@ -62,6 +63,7 @@ struct Outside {
     dns: Dns,
     directory: Directory,
     http: BTreeMap<String, Page>,
+    authentication: Vec<Found>,
     random: u64,
 }
 
@@ -80,6 +82,16 @@ struct Dns {
 struct Directory {
     domains: Vec<String>,
     accounts: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Found {
+    method: String,
+    result: String,
+    reason: Option<String>,
+    #[serde(default)]
+    properties: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +162,9 @@ struct Hop {
 
 impl Fixture {
     fn play<P: Plugin>(self, folder: &Path) -> Result<usize, String> {
-        let Self { name, config, init_error, world: outside, steps, .. } = self;
+        let Self { name, config, init_error, world: mut outside, steps, .. } = self;
+        let found = std::mem::take(&mut outside.authentication).into_iter().map(Found::read);
+        let found = found.collect::<Result<Vec<_>, _>>().map_err(|error| format!("{name}: {error}"))?;
         world(|world| *world = outside.into());
         let plugin = match (P::init(&config.to_string()), init_error) {
             (Ok(plugin), None) => plugin,
@@ -166,6 +180,8 @@ impl Fixture {
                 set_now_ms(now_ms);
             }
             session.info = step.session.info().map_err(told)?;
+            let known = found.iter().filter(|of| step.knows(of, &session.info)).cloned().collect();
+            world(|world| world.authentication = known);
             let answer = step.ask(&plugin, &session, folder).map_err(told)?;
             step.compare(&answer).map_err(told)?;
         }
@@ -198,6 +214,18 @@ impl Step {
             }
             other => return Err(format!("the hook {other:?} is not played here")),
         })
+    }
+
+    /// Whether a server could have found that at this hook.
+    fn knows(&self, of: &MethodResult, session: &SessionInfo) -> bool {
+        let hook = self.hook.as_str();
+        session.is_stranger()
+            && match of.method.as_str() {
+                "iprev" => !matches!(hook, "route"),
+                "spf" if of.property("smtp.helo").is_some() => !matches!(hook, "connect" | "route"),
+                "spf" => !matches!(hook, "connect" | "helo" | "route"),
+                _ => matches!(hook, "message" | "deliver"),
+            }
     }
 
     /// What is not as it must be.
@@ -289,6 +317,14 @@ impl From<Outside> for World {
     }
 }
 
+impl Found {
+    fn read(self) -> Result<MethodResult, String> {
+        let result =
+            AuthResult::named(&self.result).ok_or_else(|| format!("the result {:?}", self.result))?;
+        Ok(MethodResult { method: self.method, result, reason: self.reason, properties: self.properties })
+    }
+}
+
 impl Hop {
     fn read(&self) -> Result<NextHop, String> {
         let tls = match self.tls.as_str() {
@@ -358,6 +394,52 @@ mod tests {
             {"hook": "rcpt", "sender": "eve@b.test", "session": {"remote_ip": "192.0.2.2"},
              "expect": {"edits": [{"tag": ["time", "9"]}]}}]}"#;
         assert_eq!(played(fixture), Ok(3));
+    }
+
+    /// Tells what it is told of the sender.
+    struct Looker;
+
+    impl Plugin for Looker {
+        const SUMMARY: &'static str = "For this test";
+
+        fn init(_: &str) -> Result<Self, String> {
+            Ok(Self)
+        }
+
+        fn on_rcpt(&self, _: &dyn Session, _: &str, _: &Recipient) -> Decision {
+            found()
+        }
+
+        fn on_message(&self, _: &dyn Session, _: &dyn crate::Message) -> Decision {
+            found()
+        }
+    }
+
+    fn found() -> Decision {
+        let found = crate::authentication::results();
+        let told: Vec<String> =
+            found.iter().map(|of| format!("{} {}", of.method, of.result.name())).collect();
+        Decision::next().with(Edit::Tag("found".to_owned(), told.join(", ")))
+    }
+
+    #[test]
+    fn what_is_found_of_a_sender_is_told_where_it_is_known() {
+        let fixture = |result: &str| {
+            format!(
+                r#"{{"name": "x", "world": {{"authentication": [
+                {{"method": "spf", "result": "softfail", "properties": [["smtp.mailfrom", "a@b.test"]]}},
+                {{"method": "dmarc", "result": "{result}", "reason": "why"}}]}}, "steps": [
+                {{"hook": "rcpt", "expect": {{"edits": [{{"tag": ["found", "spf softfail"]}}]}}}},
+                {{"hook": "message", "expect": {{"edits": [{{"tag": ["found", "spf softfail, dmarc fail"]}}]}}}},
+                {{"hook": "message", "session": {{"may_relay": true}}, "expect": {{"edits": [{{"tag": ["found", ""]}}]}}}}]}}"#
+            )
+        };
+        let played = |text: &str| {
+            let fixture: Fixture = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            fixture.play::<Looker>(Path::new("."))
+        };
+        assert_eq!(played(&fixture("fail")), Ok(3));
+        assert!(played(&fixture("maybe")).unwrap_err().contains("maybe"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use crate::authentication::MethodResult;
 use crate::http::{Request, Response};
 use crate::store::StoreError;
 
@@ -35,6 +36,8 @@ pub struct World {
     pub requests: Vec<Request>,
     /// Messages that were submitted: sender, recipients, octets.
     pub submitted: Vec<(String, Vec<String>, Vec<u8>)>,
+    /// What is found of where mail comes from.
+    pub authentication: Vec<MethodResult>,
     /// Counters and gauges: name with labels, value.
     pub metrics: BTreeMap<String, f64>,
     /// What chance gives next.

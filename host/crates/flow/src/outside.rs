@@ -1,5 +1,5 @@
 //! The world outside of a plugin, as this server has it: tables in the store, the resolver, the directory, other servers by HTTP, new
-//! messages into the same delivery as any other.
+//! messages into the same delivery as any other, what is verified of a sender.
 //!
 //! RFC 5782 (DNS lists), RFC 3834 (Auto-Submitted). What was not granted does not come here.
 
@@ -19,7 +19,7 @@ use maitred_mail::{Address, BodyType, Domain, Envelope, MailParameters, Recipien
 use maitred_policy::outside::{
     HttpError, HttpRequest, HttpResponse, Leads, NewMessage, SubmitError, Unanswered,
 };
-use maitred_policy::{Ask, Asker, Outside, Reply, Table};
+use maitred_policy::{Ask, Asker, MethodResult, Outside, Reply, SenderAuth, Table};
 
 use crate::deliver::{self, DeliverError};
 use crate::house::House;
@@ -40,6 +40,7 @@ pub struct World {
     tables: Arc<dyn Table>,
     resolver: Arc<dyn Resolver>,
     web: Arc<dyn Web>,
+    sender_auth: Arc<dyn SenderAuth>,
     /// Mail, once there is a house: plugins are loaded before.
     house: OnceLock<Arc<House>>,
     submitted: Mutex<HashMap<Arc<str>, (Timestamp, u32)>>,
@@ -53,8 +54,13 @@ const MINUTE_MS: i64 = 60_000;
 
 impl World {
     /// Everything but mail.
-    pub fn new(tables: Arc<dyn Table>, resolver: Arc<dyn Resolver>, web: Arc<dyn Web>) -> Self {
-        Self { tables, resolver, web, house: OnceLock::new(), submitted: Mutex::default() }
+    pub fn new(
+        tables: Arc<dyn Table>,
+        resolver: Arc<dyn Resolver>,
+        web: Arc<dyn Web>,
+        sender_auth: Arc<dyn SenderAuth>,
+    ) -> Self {
+        Self { tables, resolver, web, sender_auth, house: OnceLock::new(), submitted: Mutex::default() }
     }
 
     /// Mail, too. Once.
@@ -137,6 +143,14 @@ impl World {
         self.web.send(&request, timeout).await
     }
 
+    /// Verified when the first asks; the others are told what it found.
+    async fn authentication(&self, asker: &Asker) -> Vec<MethodResult> {
+        match &asker.subject {
+            Some(subject) => subject.results(&*self.sender_auth, asker.patience).await,
+            None => Vec::new(),
+        }
+    }
+
     async fn submit(&self, asker: &Asker, message: NewMessage) -> Result<String, SubmitError> {
         let house =
             self.house.get().ok_or_else(|| SubmitError::Unavailable("the server starts".to_owned()))?;
@@ -195,6 +209,7 @@ impl Outside for World {
             Ask::Resolve(address) => Reply::Resolved(self.leads(&address)),
             Ask::Http(request) => Reply::Http(self.http(asker, request).await),
             Ask::Submit(message) => Reply::Submitted(self.submit(asker, message).await),
+            Ask::Authentication => Reply::Authentication(self.authentication(asker).await),
         }
     }
 }

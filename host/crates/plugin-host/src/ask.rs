@@ -26,6 +26,7 @@ pub(crate) async fn ask(
     session: &SessionFacts,
     call: HookCall<'_>,
 ) -> Came {
+    store.data_mut().set_subject(session, call);
     match call {
         HookCall::Resolve(..)
         | HookCall::Route(..)

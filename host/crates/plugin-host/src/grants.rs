@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maitred_policy::Capability;
 
-/// Capabilities, parsed from the words of the configuration: `store`, `dns`, `directory`, `submit`, `http:ORIGIN`.
+/// Capabilities, parsed from the words of the configuration: `store`, `dns`, `directory`, `submit`, `authentication`, `http:ORIGIN`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     words: Vec<String>,
@@ -28,7 +28,9 @@ impl Grants {
                     .into_iter()
                     .find(|known| *known != Capability::Http && known.name() == word)
                     .ok_or_else(|| {
-                        format!("no capability {word:?}; there are store, dns, directory, submit and http:https://HOST")
+                        format!(
+                            "no capability {word:?}; there are store, dns, directory, submit, authentication and http:https://HOST"
+                        )
                     })?,
             };
             if !capabilities.contains(&capability) {
@@ -109,6 +111,7 @@ mod tests {
         }
         assert_eq!(needed("maitred:plugin/store@0.1.0"), Ok(Some(Capability::Store)));
         assert_eq!(needed("maitred:plugin/http@0.1.0"), Ok(Some(Capability::Http)));
+        assert_eq!(needed("maitred:plugin/authentication@0.1.0"), Ok(Some(Capability::Authentication)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use maitred_mail::Timestamp;
-use maitred_policy::{Ask, Asker, Outside, Reply, Space};
+use maitred_policy::{Ask, Asker, Capability, HookCall, Outside, Reply, SessionFacts, Space, Subject};
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) plugin: Arc<Identity>,
     pub(crate) means: Means,
     pub(crate) spent: Spent,
+    /// What the call is about, when it may ask whether that is true.
+    subject: Option<Arc<Subject>>,
     chance: Chance,
 }
 
@@ -96,6 +98,8 @@ const LOG_LINES_MAX: u32 = 20;
 const TABLE_ELEMENTS_MAX: usize = 60_000;
 /// Random octets at once.
 pub(crate) const RANDOM_OCTETS_MAX: u64 = 64 << 10;
+/// Of the time that a call can still wait: who is told about it answers before it is over.
+const PATIENCE: f32 = 0.9;
 /// Handles that a guest holds.
 const HANDLES_MAX: usize = 1_000;
 
@@ -112,6 +116,7 @@ impl State {
             chance: Chance::new(means.seed),
             means,
             spent: Spent::default(),
+            subject: None,
         }
     }
 
@@ -144,6 +149,8 @@ impl State {
             space: Space { plugin: Arc::clone(&self.plugin.name), octets_max: self.plugin.limits.table },
             origins: self.plugin.grants.origins(),
             now: Timestamp(i64::try_from(self.means.now_ms).unwrap_or(i64::MAX)),
+            subject: self.subject.clone(),
+            patience: self.plugin.limits.wait.saturating_sub(self.spent.waited).mul_f32(PATIENCE),
         };
         if !self.means.is_void {
             self.plugin.metrics.used(capability);
@@ -157,6 +164,12 @@ impl State {
             transcript.push((ask, reply.clone()));
         }
         Ok(reply)
+    }
+
+    /// What the call is about.
+    pub(crate) fn set_subject(&mut self, session: &SessionFacts, call: HookCall<'_>) {
+        let may_ask = self.plugin.grants.has(Capability::Authentication);
+        self.subject = if may_ask { Subject::of(session, call).map(Arc::new) } else { None };
     }
 
     /// Random octets.

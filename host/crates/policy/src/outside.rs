@@ -3,10 +3,14 @@
 //! [`Outside`] is the seam: the server's real one, one whose effects are void (shadows), one made of a recording, one made of a
 //! fixture.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use maitred_mail::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::authentication::{MethodResult, Subject};
 use crate::table::{Space, TableAnswer, TableError, TableOp};
 
 /// A question to the world outside.
@@ -38,6 +42,8 @@ pub enum Ask {
     Http(HttpRequest),
     /// A new message.
     Submit(NewMessage),
+    /// Whether what the call is about comes from where it says.
+    Authentication,
 }
 
 /// Whom a question concerns, as grants and audits name it.
@@ -54,6 +60,8 @@ pub enum Capability {
     Http,
     /// New messages.
     Submit,
+    /// Whether mail comes from where it says.
+    Authentication,
 }
 
 /// What comes back.
@@ -76,6 +84,8 @@ pub enum Reply {
     Http(Result<HttpResponse, HttpError>),
     /// [`Ask::Submit`]: the message's name.
     Submitted(Result<String, SubmitError>),
+    /// [`Ask::Authentication`]
+    Authentication(Vec<MethodResult>),
 }
 
 /// Why the DNS has no answer.
@@ -183,14 +193,18 @@ pub enum SubmitError {
 }
 
 /// For whom, and when.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Asker {
     /// The plugin's table, by its configured name.
     pub space: Space,
     /// Origins that it may send requests to: `https://api.example.org`.
-    pub origins: std::sync::Arc<[String]>,
+    pub origins: Arc<[String]>,
     /// The call's time.
     pub now: Timestamp,
+    /// What the call is about, for [`Ask::Authentication`]; `None` where nothing of it can be verified.
+    pub subject: Option<Arc<Subject>>,
+    /// How long it can wait.
+    pub patience: Duration,
 }
 
 /// The world outside of a plugin.
@@ -209,6 +223,7 @@ impl Ask {
             Self::IsLocal(_) | Self::Resolve(_) => Capability::Directory,
             Self::Http(_) => Capability::Http,
             Self::Submit(_) => Capability::Submit,
+            Self::Authentication => Capability::Authentication,
         }
     }
 
@@ -224,7 +239,8 @@ impl Ask {
             | Self::Ptr(_)
             | Self::Lists { .. }
             | Self::IsLocal(_)
-            | Self::Resolve(_) => false,
+            | Self::Resolve(_)
+            | Self::Authentication => false,
         }
     }
 
@@ -240,6 +256,7 @@ impl Ask {
             Self::Resolve(_) => Reply::Resolved(Leads::Unknown),
             Self::Http(_) => Reply::Http(Err(HttpError::Failed(why.to_owned()))),
             Self::Submit(_) => Reply::Submitted(Err(SubmitError::Unavailable(why.to_owned()))),
+            Self::Authentication => Reply::Authentication(Vec::new()),
         }
     }
 }
@@ -253,6 +270,7 @@ impl Capability {
             Self::Directory => "directory",
             Self::Http => "http",
             Self::Submit => "submit",
+            Self::Authentication => "authentication",
         }
     }
 
@@ -265,5 +283,6 @@ impl Capability {
     }
 
     /// Each of them.
-    pub const ALL: [Self; 5] = [Self::Store, Self::Dns, Self::Directory, Self::Http, Self::Submit];
+    pub const ALL: [Self; 6] =
+        [Self::Store, Self::Dns, Self::Directory, Self::Http, Self::Submit, Self::Authentication];
 }

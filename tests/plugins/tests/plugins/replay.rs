@@ -12,9 +12,9 @@ use maitred_mail::{Class, Domain, EnhancedStatus, MessageId, ReversePath, Timest
 use maitred_plugin_host::{Bench, PluginHost, Replay, Replayed};
 use maitred_policy::outside::{HttpResponse, Leads};
 use maitred_policy::{
-    Ask, Fault, Hook, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange,
-    MailboxFacts, MessageFacts, OutcomeFacts, OutcomeKind, Question, Registry, RegistryError, Reply,
-    SessionFacts, TlsFacts, Verdict,
+    Ask, AuthResult, Fault, Hook, Hop, HopHost, HopTls, LoginAttempt, LoginFacts, LoginProtocol,
+    MailboxChange, MailboxFacts, MessageFacts, MethodResult, OutcomeFacts, OutcomeKind, Question, Registry,
+    RegistryError, Reply, SessionFacts, TlsFacts, Verdict,
 };
 use serde_json::{Value, json};
 use tests_plugins::PROBE;
@@ -49,6 +49,10 @@ fn fickle() -> Arc<Fake> {
                 Reply::Http(Ok(HttpResponse { status: 200, headers: Vec::new(), body }))
             }
             Ask::Submit(_) => Reply::Submitted(Ok(format!("m{number}"))),
+            Ask::Authentication => {
+                let found = MethodResult::new("spf", AuthResult::Softfail).because(format!("n{number}"));
+                Reply::Authentication(vec![found.with("smtp.mailfrom", format!("u{number}@b.test"))])
+            }
             Ask::Table(_) => return None,
         })
     })
@@ -60,15 +64,15 @@ fn scripts() -> Value {
         "connect": ["info", "born", "random", "now", "ptr:192.0.2.1", "count-note:n"],
         "helo": ["told", "lists:192.0.2.1=a.test,b.test", "count-note:n"],
         "auth": ["told", "increment:auth", "octets:9"],
-        "mail": ["told", "info", "count-note:n", "local:b.test"],
+        "mail": ["told", "info", "count-note:n", "local:b.test", "authentication"],
         "rcpt": ["told", "info", "count-note:n", "take-tokens:t=5", "take-tokens:u=NaN", "where:bob@a.test"],
-        "headers": ["id", "size", "field:subject", "mx:b.test", "random"],
-        "message": ["id", "size", "body", "envelope", "symbols", "earlier-tag:t", "count-note:n", "fetch:https://api.a.test/"],
+        "headers": ["id", "size", "field:subject", "mx:b.test", "random", "authentication"],
+        "message": ["id", "size", "body", "envelope", "symbols", "earlier-tag:t", "count-note:n", "fetch:https://api.a.test/", "authentication"],
         "message:trap": ["trap"], "message:illegal": ["reject:a\nb"],
         "disconnect": ["note:n", "increment:gone"],
         "resolve": ["told", "info", "increment:n", "discard:%"],
         "route": ["told", "size", "random", "bounce:%"],
-        "deliver": ["told", "info", "envelope", "txt:a.test", "discard:%"],
+        "deliver": ["told", "info", "envelope", "txt:a.test", "authentication", "discard:%"],
         "outcome": ["told", "set:outcome=%"], "mailbox": ["told", "set:mailbox=%"], "tick": ["now", "submit:bob@a.test"],
         "login": ["told", "now", "random", "ip:a.test", "deny:%"],
     })

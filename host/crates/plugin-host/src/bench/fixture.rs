@@ -10,8 +10,9 @@ use maitred_mail::Timestamp;
 use maitred_policy::outside::{HttpError, HttpResponse, Leads, Unanswered};
 use maitred_policy::table::MemoryTable;
 use maitred_policy::{
-    Answer, Ask, Asker, Change, Decision, DeliveryDecision, Edit, Fault, LoginDecision, Outside, Question,
-    Reply, Resolution, RouteDecision, SessionFacts, Space, Table, TableOp, TransactionFacts, Verdict,
+    Answer, Ask, Asker, AuthResult, Change, Decision, DeliveryDecision, Edit, Fault, LoginDecision,
+    MethodResult, Outside, Question, Reply, Resolution, RouteDecision, SessionFacts, Space, Table, TableOp,
+    TransactionFacts, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,6 +101,8 @@ pub struct World {
     pub directory: Directory,
     /// What servers answer, by URL.
     pub http: BTreeMap<String, Response>,
+    /// What is found of where mail comes from; told where it is known.
+    pub authentication: Vec<Found>,
     /// Where chance begins.
     pub random: u64,
 }
@@ -122,6 +125,19 @@ pub struct Dns {
 pub struct Directory {
     pub domains: Vec<String>,
     pub accounts: Vec<String>,
+}
+
+/// What one method found.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    pub method: String,
+    pub result: AuthResult,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// `smtp.mailfrom`, `header.d` … with its value.
+    #[serde(default)]
+    pub properties: Vec<(String, String)>,
 }
 
 /// What a server answers.
@@ -409,6 +425,13 @@ impl Fake {
         }
     }
 
+    /// What is known at this hook of what is found in the end.
+    fn found(&self, asker: &Asker) -> Vec<MethodResult> {
+        let Some(subject) = &asker.subject else { return Vec::new() };
+        let all = self.of.authentication.iter().cloned().map(MethodResult::from);
+        all.filter(|of| subject.knows(of)).collect()
+    }
+
     fn leads(&self, address: &str) -> Leads {
         let folded = address.to_lowercase();
         let Some((local, domain)) = folded.rsplit_once('@') else { return Leads::Unknown };
@@ -421,6 +444,12 @@ impl Fake {
             accounts: vec![account.clone()],
             remote: Vec::new(),
         })
+    }
+}
+
+impl From<Found> for MethodResult {
+    fn from(of: Found) -> Self {
+        Self { method: of.method, result: of.result, reason: of.reason, properties: of.properties }
     }
 }
 
@@ -468,6 +497,7 @@ impl Outside for Fake {
                 *submitted += 1;
                 Reply::Submitted(Ok(maitred_mail::MessageId(*submitted).to_string()))
             }
+            Ask::Authentication => Reply::Authentication(self.found(asker)),
         }
     }
 }

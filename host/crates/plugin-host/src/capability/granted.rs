@@ -1,4 +1,4 @@
-//! What a plugin may use when it was granted: its table, the DNS, the directory, HTTP, new messages.
+//! What a plugin may use when it was granted: its table, the DNS, the directory, HTTP, new messages, what is verified of senders.
 //!
 //! Each is one question to [`maitred_policy::Outside`]; a reply of another kind than the question is a defect of ours and ends the call.
 
@@ -6,10 +6,10 @@ use maitred_policy::outside::{
     HttpError, HttpRequest, HttpResponse, Leads, NewMessage, SubmitError, Unanswered,
 };
 use maitred_policy::table::KEYS_MAX;
-use maitred_policy::{Ask, Change, Reply, TableAnswer, TableError, TableOp};
+use maitred_policy::{Ask, AuthResult, Change, MethodResult, Reply, TableAnswer, TableError, TableOp};
 use wasmtime::Result;
 
-use crate::bindings::v0_1::maitred::plugin::{directory, dns, http, store, submit};
+use crate::bindings::v0_1::maitred::plugin::{authentication, directory, dns, http, store, submit};
 use crate::state::{Exhausted, State};
 
 /// Lists asked at once.
@@ -258,4 +258,31 @@ impl submit::Host for State {
             _ => Err(defect()),
         }
     }
+}
+
+impl authentication::Host for State {
+    async fn results(&mut self) -> Result<Vec<authentication::MethodResult>> {
+        match self.ask(0, Ask::Authentication).await? {
+            Reply::Authentication(found) => {
+                self.budget.spend(found.iter().map(MethodResult::octets).sum())?;
+                Ok(found.into_iter().map(method_result).collect())
+            }
+            _ => Err(defect()),
+        }
+    }
+}
+
+fn method_result(of: MethodResult) -> authentication::MethodResult {
+    let MethodResult { method, result, reason, properties } = of;
+    let result = match result {
+        AuthResult::None => authentication::AuthResult::None,
+        AuthResult::Pass => authentication::AuthResult::Pass,
+        AuthResult::Fail => authentication::AuthResult::Fail,
+        AuthResult::Softfail => authentication::AuthResult::Softfail,
+        AuthResult::Neutral => authentication::AuthResult::Neutral,
+        AuthResult::Temperror => authentication::AuthResult::Temperror,
+        AuthResult::Permerror => authentication::AuthResult::Permerror,
+        AuthResult::Policy => authentication::AuthResult::Policy,
+    };
+    authentication::MethodResult { method, result, reason, properties }
 }
