@@ -10,3 +10,4 @@ mod journey;
 mod life;
 mod mailboxes;
 mod relay;
+mod senders;

@@ -8,7 +8,9 @@ use maitred_plugin_host::{Bundled, OwnMetric, PluginConfig, PluginHost};
 use maitred_policy::outside::{
     HttpError, HttpRequest, HttpResponse, Leads, NewMessage, SubmitError, Unanswered,
 };
-use maitred_policy::{Ask, Change, Fault, HookCall, Registry, Reply, TableAnswer, TableError, TableOp};
+use maitred_policy::{
+    Ask, AuthResult, Change, Fault, HookCall, MethodResult, Registry, Reply, TableAnswer, TableError, TableOp,
+};
 use serde_json::json;
 use tests_plugins::PROBE;
 
@@ -123,6 +125,17 @@ fn submit_cases() -> Vec<Case> {
     ]
 }
 
+fn authentication_cases() -> Vec<Case> {
+    let found = vec![
+        MethodResult::new("spf", AuthResult::Softfail).because("why").with("smtp.mailfrom", "al@b.test"),
+        MethodResult::new("dmarc", AuthResult::Temperror)
+            .with("header.from", "b.test")
+            .with("policy.dmarc", "none"),
+    ];
+    let seen = "spf=softfail smtp.mailfrom=al@b.test; dmarc=temperror header.from=b.test policy.dmarc=none";
+    vec![("authentication", Ask::Authentication, Reply::Authentication(found), seen)]
+}
+
 fn store_cases() -> Vec<Case> {
     let get = |action, key: &str, reply, seen| {
         (action, Ask::Table(TableOp::Get(text(key))), Reply::Table(reply), seen)
@@ -195,6 +208,7 @@ async fn every_question_gets_outside_and_every_reply_gets_back_and_all_are_count
         ("http", http_cases()),
         ("submit", submit_cases()),
         ("store", store_cases()),
+        ("authentication", authentication_cases()),
     ];
     let cases: Vec<Case> = by_capability.iter().flat_map(|(_, cases)| cases.clone()).collect();
     let script: Vec<&str> = cases.iter().map(|(action, ..)| *action).collect();

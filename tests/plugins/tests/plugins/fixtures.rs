@@ -98,7 +98,7 @@ async fn a_fixture_that_expects_something_else_is_told_what_is_wrong() -> Result
     let fixture = json!({
         "name": "nothing of it is so",
         "config": {"message:no": ["status:5.7.9", "header:X=a", "tag:t=v", "reject:because"], "message:trap": ["trap"]},
-        "grants": ["store", "dns", "directory", "submit", "http:https://a.test"],
+        "grants": ["store", "dns", "directory", "submit", "authentication", "http:https://a.test"],
         "steps": [
             step("no", json!({"verdict": "accept"})),
             step("no", json!({"status": "5.7.1"})),
@@ -149,6 +149,37 @@ async fn a_fixture_that_expects_something_else_is_told_what_is_wrong() -> Result
         let Err(error) = tried(&none).await else { bail!("{key}: it was tried") };
         ensure!(error.to_string().contains("fixture.json"), "{error}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fixture_says_of_a_sender_is_told_where_it_is_known() -> Result<()> {
+    let room = Room::new()?;
+    let found = |method: &str, result: &str, about: &str| json!({"method": method, "result": result, "properties": [[about, "x"]]});
+    let sees = |seen: &str| json!({"edits": [{"tag": ["authentication", seen]}], "only": true});
+    let early = "iprev=pass policy.iprev=x; spf=none smtp.helo=x";
+    let late = format!("{early}; spf=fail smtp.mailfrom=x; dmarc=fail header.from=x");
+    let fixture = json!({
+        "name": "a sender",
+        "config": {"connect": ["authentication"], "helo": ["authentication"], "rcpt": ["authentication"], "message": ["authentication"]},
+        "grants": ["store", "dns", "directory", "submit", "authentication", "http:https://a.test"],
+        "world": {"authentication": [
+            found("iprev", "pass", "policy.iprev"), found("spf", "none", "smtp.helo"),
+            found("spf", "fail", "smtp.mailfrom"), found("dmarc", "fail", "header.from"),
+        ]},
+        "steps": [
+            {"hook": "connect", "expect": sees("iprev=pass policy.iprev=x")},
+            {"hook": "helo", "expect": sees(early)},
+            {"hook": "rcpt", "expect": sees(&format!("{early}; spf=fail smtp.mailfrom=x"))},
+            {"hook": "message", "expect": sees(&late)},
+            {"hook": "message", "session": {"account": "al@a.test", "may_relay": true}, "expect": sees("")},
+        ],
+    });
+    let file = room.path().join("sender.json");
+    std::fs::write(&file, serde_json::to_vec(&fixture)?)?;
+    let bench = Bench::new().map_err(|error| anyhow!(error))?;
+    let (_, wrong) = bench.try_fixture(PROBE, &file).await.map_err(|error| anyhow!(error))?;
+    ensure!(wrong.is_empty(), "{wrong:#?}");
     Ok(())
 }
 

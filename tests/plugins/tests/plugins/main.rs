@@ -9,6 +9,7 @@ mod heralds;
 mod hooks;
 mod life;
 mod replay;
+mod senders;
 mod shadows;
 mod stress;
 mod versions;

@@ -25,7 +25,8 @@ pub const PROBES: &[Bundled] = &[
 /// The one that misbehaves.
 pub const EVIL_ONE: &[Bundled] = &[Bundled { name: "evil", component: EVIL, is_default: true }];
 /// Everything there is to grant.
-pub const GRANTS: [&str; 5] = ["store", "dns", "directory", "submit", "http:https://api.a.test"];
+pub const GRANTS: [&str; 6] =
+    ["store", "dns", "directory", "submit", "authentication", "http:https://api.a.test"];
 
 /// Nothing here takes so long, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(60);

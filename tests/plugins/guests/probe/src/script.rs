@@ -92,6 +92,14 @@ impl<'a> Run<'a> {
                 return Some(Edit::Symbol(key.to_owned(), value.parse().unwrap_or(f32::NAN), String::new()));
             }
             "tag" => return Some(Edit::Tag(key.to_owned(), value.to_owned())),
+            // Whose policy says so is refused.
+            "believe" => {
+                let found = authentication::results().into_iter().find(|of| of.method == "dmarc");
+                if let Some(of) = found.filter(|of| of.result == authentication::AuthResult::Fail) {
+                    let policy = of.property("policy.dmarc").unwrap_or_default().to_owned();
+                    self.answers.push((policy, "not by who it says".to_owned()));
+                }
+            }
             "trap" | "spin" | "grow" | "work" => misbehave(word, &with),
             _ => {
                 let found = self.look(word, &with).or_else(|| ask(word, &with, (key, value)));
@@ -201,6 +209,13 @@ fn ask(word: &str, with: &str, (key, value): (&str, &str)) -> Option<String> {
         "submit" => shown(submit::submit("", &listed, b"Subject: probe\r\n\r\nhello\r\n")),
         "submit-many" => {
             shown(submit::submit("", &vec!["bob@a.test"; number(with)], b"Subject: probe\r\n\r\n"))
+        }
+        "authentication" => {
+            let told = |of: authentication::MethodResult| {
+                let properties = of.properties.iter().map(|(name, value)| format!(" {name}={value}"));
+                format!("{}={}{}", of.method, of.result.name(), properties.collect::<String>())
+            };
+            Some(authentication::results().into_iter().map(told).collect::<Vec<_>>().join("; "))
         }
         "submit-octets" => shown(submit::submit("", &["bob@a.test"], &vec![b'x'; number(with)])),
         _ => ask_free(word, with, (key, value)),
