@@ -1,5 +1,7 @@
 //! The plugin contract: `wit/*.wit` is the version being written, `wit/frozen/X.Y.Z/` are the released ones, which never change.
 //!
+//! What is written next has a version that is not released, or is the released one, octet for octet.
+//!
 //! A released folder holds its `.wit` files and `DIGESTS`: a line for each, BLAKE3 in hex, two blanks, the file's name.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,15 @@ fn contract(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();
     let mut written = BTreeSet::new();
     let mut released: BTreeMap<&str, BTreeMap<&str, &File>> = BTreeMap::new();
+    let mut current: BTreeMap<&str, &File> = BTreeMap::new();
     for file in &tree.files {
         let parts: Vec<&str> = file.path.split('/').collect();
         match parts.as_slice() {
             ["wit", name] if name.ends_with(".wit") => match version(file) {
-                Some(version) => _ = written.insert(version),
+                Some(version) => {
+                    written.insert(version);
+                    current.insert(name, file);
+                }
                 None => broken.push(format!("{}: no line {PACKAGE}…;", file.path)),
             },
             ["wit", "frozen", version, name] => _ = released.entry(version).or_default().insert(name, file),
@@ -33,8 +39,26 @@ fn contract(tree: &Tree) -> Vec<String> {
     }
     for (version, files) in &released {
         broken.extend(frozen(version, files));
+        if written.contains(version) {
+            broken.extend(rewritten(version, files, &current));
+        }
     }
     broken
+}
+
+/// What is written under the name of a released version, and differs from it.
+fn rewritten(
+    version: &str,
+    released: &BTreeMap<&str, &File>,
+    written: &BTreeMap<&str, &File>,
+) -> Vec<String> {
+    let names: BTreeSet<&str> = released.keys().chain(written.keys()).copied().collect();
+    names
+        .into_iter()
+        .filter(|name| *name != "DIGESTS")
+        .filter(|name| released.get(name).map(|file| &file.text) != written.get(name).map(|file| &file.text))
+        .map(|name| format!("wit/{name}: {version} is released; what is changed has another version"))
+        .collect()
 }
 
 fn version(file: &File) -> Option<&str> {
@@ -116,6 +140,24 @@ fn a_changed_or_half_made_release_is_found() {
     ] {
         assert_finds(&broken, found);
     }
+}
+
+#[test]
+fn a_released_version_that_is_written_anew_is_found() {
+    let digests = format!("{}  hooks.wit\n", blake3::hash(RELEASED.as_bytes()).to_hex());
+    let changed = format!("{RELEASED}interface new {{}}\n");
+    let files = |written: &str| {
+        Tree::of_files(&[
+            ("wit/hooks.wit", written),
+            ("wit/frozen/0.1.0/hooks.wit", RELEASED),
+            ("wit/frozen/0.1.0/DIGESTS", &digests),
+        ])
+    };
+    assert_kept(&contract(&files(RELEASED)));
+    assert_finds(&contract(&files(&changed)), "wit/hooks.wit: 0.1.0 is released");
+    let mut more = files(RELEASED);
+    more.files.extend(Tree::of_files(&[("wit/more.wit", RELEASED)]).files);
+    assert_finds(&contract(&more), "wit/more.wit: 0.1.0 is released");
 }
 
 #[test]
