@@ -26,7 +26,7 @@ fn main() {
 fn run() -> Result<(), String> {
     let crate_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?);
     let root = crate_dir.join("../../..");
-    for place in ["plugin-sdk", "wit", "Cargo.lock"] {
+    for place in ["plugin-sdk", "wit", ".cargo", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(place).display());
     }
     println!("cargo::rerun-if-changed=build.rs");

@@ -40,6 +40,7 @@ fn file(path: &str, text: &str) -> (String, String) {
 
 fn rust() -> Files {
     vec![
+        file(".cargo/config.toml", include_str!("../../../../.cargo/config.toml")),
         file("Cargo.toml", include_str!("../templates/rust/Cargo.toml.in")),
         file("README.md", include_str!("../templates/rust/README.md")),
         file("src/lib.rs", include_str!("../templates/rust/lib.rs")),
