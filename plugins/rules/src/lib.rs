@@ -2,6 +2,7 @@
 //!
 //! Without configuration it refuses the spam test string (GTUBE), and says in a header field of every message that it looked.
 
+mod expression;
 mod facts;
 mod rule;
 mod wanted;
@@ -28,8 +29,9 @@ impl Plugin for Rules {
     const SUMMARY: &'static str = "Tags, files, quarantines or refuses mail by configured rules";
 
     fn init(config: &str) -> Result<Self, String> {
-        let config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
+        let mut config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
         config.check()?;
+        config.prepare();
         Ok(Self { config })
     }
 

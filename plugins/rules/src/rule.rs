@@ -3,6 +3,7 @@
 use maitred_plugin_sdk::config::{Network, Pattern, Several, lowered};
 use serde::Deserialize;
 
+use crate::expression::Room;
 use crate::facts::Facts;
 use crate::wanted::Wanted;
 
@@ -128,6 +129,14 @@ fn default_rules() -> Vec<Rule> {
 }
 
 impl Config {
+    /// Makes quick what was read.
+    pub fn prepare(&mut self) {
+        let mut room = Room::default();
+        let rules = self.rules.iter_mut();
+        let conditions = rules.flat_map(|rule| [Some(&mut rule.when), rule.unless.as_mut()]).flatten();
+        conditions.flat_map(Condition::texts_mut).for_each(|wanted| wanted.prepare(&mut room));
+    }
+
     /// What a type cannot say.
     pub fn check(&self) -> Result<(), String> {
         let is_field = |name: &str| name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':');
@@ -177,6 +186,24 @@ impl Rule {
 }
 
 impl Condition {
+    /// All that texts are compared with.
+    fn texts_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
+        let texts = [
+            self.sender.as_mut(),
+            self.recipient.as_mut(),
+            self.helo.as_mut(),
+            self.account.as_mut(),
+            self.subject.as_mut(),
+            self.header.as_mut().map(|named| &mut named.value),
+            self.body.as_mut(),
+            self.content.as_mut(),
+            self.attachment.as_mut(),
+            self.attachment_type.as_mut(),
+            self.tag.as_mut().map(|named| &mut named.value),
+        ];
+        texts.into_iter().flatten().flat_map(|several| several.iter_mut())
+    }
+
     /// True when every part that is given holds. `score` is that of the rules so far.
     fn holds(&self, facts: &Facts<'_>, score: f32) -> bool {
         let is = |wanted: &Option<Several<Wanted>>, text: &str| {

@@ -1,8 +1,9 @@
 //! What a text must be like: a pattern with stars, or a regular expression.
 
 use maitred_plugin_sdk::config::Pattern;
-use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
+
+use crate::expression::{Expression, Room};
 
 /// Made once, when the plugin is loaded. Compared with lowered texts: case does not matter to either.
 #[derive(Debug, Deserialize)]
@@ -11,21 +12,25 @@ pub enum Wanted {
     /// The whole text is like this.
     Pattern(Pattern),
     /// Some part of the text is.
-    Regex(Regex),
+    Expression(Box<Expression>),
 }
 
 /// What makes it a regular expression.
 const PREFIX: &str = "regex:";
-
-/// Octets that a compiled expression may take: it lies in the memory of each call.
-const REGEX_OCTETS_MAX: usize = 512 << 10;
 
 impl Wanted {
     /// Whether a lowered text is as wanted. Linear in the text.
     pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.matches(text),
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Expression(expression) => expression.is_in(text),
+        }
+    }
+
+    /// Makes an expression quick, as far as there is room. To be called once all is read: what is made here takes long.
+    pub fn prepare(&mut self, room: &mut Room) {
+        if let Self::Expression(expression) = self {
+            expression.make_table(room);
         }
     }
 }
@@ -35,12 +40,10 @@ impl TryFrom<String> for Wanted {
 
     fn try_from(text: String) -> Result<Self, String> {
         let Some(expression) = text.strip_prefix(PREFIX) else { return Ok(Self::Pattern(text.into())) };
-        let mut builder = RegexBuilder::new(expression);
-        builder.case_insensitive(true).size_limit(REGEX_OCTETS_MAX).dfa_size_limit(REGEX_OCTETS_MAX);
-        builder
-            .build()
-            .map(Self::Regex)
-            .map_err(|error| format!("the regular expression {expression:?}: {error}"))
+        Expression::read(expression)
+            .map(|read| Self::Expression(Box::new(read)))
+            // What is wrong comes first: a long line is cut.
+            .map_err(|error| format!("{error}: the regular expression {expression:?}"))
     }
 }
 
@@ -51,7 +54,13 @@ mod tests {
     use super::*;
 
     fn is(wanted: &str, text: &str) -> bool {
-        Wanted::try_from(wanted.to_owned()).unwrap().matches(&lowered(text.to_owned()))
+        let slow = Wanted::try_from(wanted.to_owned()).unwrap();
+        let mut quick = Wanted::try_from(wanted.to_owned()).unwrap();
+        quick.prepare(&mut Room::default());
+        let text = lowered(text.to_owned());
+        let is = quick.matches(&text);
+        assert_eq!(slow.matches(&text), is, "{wanted}");
+        is
     }
 
     #[test]
@@ -71,7 +80,7 @@ mod tests {
     #[test]
     fn an_expression_that_is_none_is_named() {
         for (wanted, told) in
-            [("regex:(", "unclosed"), ("regex:(a{1000}){1000}", "size limit"), (r"regex:(a)\1", "backref")]
+            [("regex:(", "unclosed"), ("regex:(a{1000}){1000}", "too large"), (r"regex:(a)\1", "backref")]
         {
             let error = Wanted::try_from(wanted.to_owned()).unwrap_err();
             assert!(error.contains(told), "{error}");

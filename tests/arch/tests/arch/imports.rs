@@ -54,7 +54,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     (&["landlock", "nix", "seccompiler"], &["confine"]),
     (&["wit-bindgen"], &["plugin-sdk"]),
     // Expressions that operators write.
-    (&["regex"], &["rules"]),
+    (&["regex-automata"], &["rules"]),
     // Addresses that nobody else can make.
     (&["hmac", "sha1", "sha2"], &["srs-forward"]),
     (&["wit-bindgen-c", "wit-bindgen-core", "wit-component", "wit-parser"], &["scaffold"]),
