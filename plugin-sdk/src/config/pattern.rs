@@ -36,7 +36,7 @@ impl Pattern {
         let Some(mut rest) = text.strip_prefix(self.first.as_str()) else { return false };
         let Some(last) = &self.last else { return rest.is_empty() };
         for piece in &self.middle {
-            match rest.split_once(piece.as_str()) {
+            match from_trace(rest, piece).and_then(|rest| rest.split_once(piece.as_str())) {
                 Some((_, after)) => rest = after,
                 None => return false,
             }
@@ -62,6 +62,25 @@ impl<T: Into<String>> FromIterator<T> for Patterns {
         Self(texts.into_iter().map(|text| Pattern::from(text.into())).collect())
     }
 }
+
+/// A text from where a piece may be for the first time, by its first and last octet. Most texts have no such place, and this is many
+/// times as quick as the search itself, which begins there.
+fn from_trace<'a>(text: &'a str, piece: &str) -> Option<&'a str> {
+    let (Some(first), Some(last)) = (piece.bytes().next(), piece.bytes().last()) else { return Some(text) };
+    let ends = text.as_bytes().get(piece.len() - 1..)?;
+    let begins = text.as_bytes().get(..ends.len())?;
+    let is_trace = |(begin, end): (&u8, &u8)| (*begin == first) & (*end == last);
+    // Without a branch in it, a run of octets is compared at once.
+    let has_trace = |(begins, ends): (&[u8], &[u8])| {
+        begins.iter().zip(ends).fold(false, |found, pair| found | is_trace(pair))
+    };
+    let before = RUN * begins.chunks(RUN).zip(ends.chunks(RUN)).position(has_trace)?;
+    let within = begins.iter().zip(ends).skip(before).position(is_trace)?;
+    text.get(before + within..)
+}
+
+/// Octets that are compared at once.
+const RUN: usize = 64;
 
 /// What patterns are compared with.
 pub fn lowered(mut text: String) -> String {
@@ -97,6 +116,20 @@ mod tests {
         ] {
             let is = Pattern::from(pattern.to_owned()).matches(&lowered(text.to_owned()));
             assert_eq!(is, is_match, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_piece_is_found_wherever_it_is() {
+        for piece in ["x", "ab", "xyz", "größe"] {
+            let pattern = Pattern::from(format!("*{piece}*"));
+            for before in 0..150 {
+                // What looks like it is passed over.
+                let text = format!("{}xaz{}", "é".repeat(before / 2), "-".repeat(before));
+                assert_eq!(pattern.matches(&text), piece == "x", "{piece} in {text}");
+                assert!(pattern.matches(&format!("{text}{piece}")), "{piece} behind {text}");
+                assert!(pattern.matches(&format!("{text}{piece}é")), "{piece} in {text}");
+            }
         }
     }
 
