@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 /// Package, where it lies, the constant it becomes, what it is.
-const GUESTS: [(&str, &str, &str, &str); 3] = [
+const GUESTS: [(&str, &str, &str, &str); 4] = [
     ("evil", "tests/plugins/guests/evil", "EVIL", "The one that misbehaves."),
+    ("light", "tests/plugins/guests/light", "LIGHT", "The one that does next to nothing."),
     ("probe", "tests/plugins/guests/probe", "PROBE", "The one that does what its configuration says."),
     ("doorman", "plugins/examples/rust", "DOORMAN", "The example in Rust."),
 ];
@@ -23,7 +24,7 @@ fn main() {
 fn run() -> Result<(), String> {
     let suite = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("no CARGO_MANIFEST_DIR")?);
     let root = suite.join("../..");
-    for place in ["plugin-sdk", "wit", "Cargo.lock"] {
+    for place in ["plugin-sdk", "wit", ".cargo", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(place).display());
     }
     for (_, place, ..) in GUESTS {

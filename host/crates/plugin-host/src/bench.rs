@@ -2,6 +2,7 @@
 //! instead of time and does every number the same way, so that a run can be repeated bit for bit.
 
 pub mod fixture;
+pub(crate) mod kept;
 
 use std::path::Path;
 use std::sync::Arc;

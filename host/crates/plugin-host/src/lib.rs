@@ -32,6 +32,7 @@ mod trial;
 mod versions;
 mod watch;
 
+pub use bench::kept::Kept;
 pub use bench::{Bench, Inspection, Replay, Replayed};
 pub use config::{Bundled, CallLimits, Config, PluginConfig};
 pub use grants::Grants;

@@ -22,9 +22,9 @@ use crate::stats::{Stats, Used};
 
 /// A plugin ready to be called.
 pub(crate) struct Loaded {
-    machine: Arc<Machine>,
-    guest: Guest,
-    identity: Arc<Identity>,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) guest: Guest,
+    pub(crate) identity: Arc<Identity>,
     /// The real world.
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) config: PluginConfig,

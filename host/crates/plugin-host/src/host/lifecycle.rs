@@ -117,6 +117,11 @@ impl PluginHost {
         self.held().plugins.get(name).cloned().unwrap_or_default()
     }
 
+    /// The version of a plugin that calls go to.
+    pub(crate) fn in_service(&self, name: &str) -> Option<Arc<Loaded>> {
+        self.place(name).primary
+    }
+
     /// The place of a plugin that is there.
     fn known(&self, name: &str) -> Result<Place, RegistryError> {
         let place = self.held().plugins.get(name).cloned();
