@@ -301,9 +301,17 @@ impl Table for MemoryTable {
                 let (answer, cell) = step(cells.get(key), change, now)?;
                 match cell {
                     Some(Some(cell)) => {
-                        let others: u64 =
-                            cells.iter().filter(|(k, _)| *k != key).map(|(k, c)| weight(k, c)).sum();
-                        if others + weight(key, &cell) > space.octets_max {
+                        let others = |cells: &BTreeMap<String, Cell>| -> u64 {
+                            cells.iter().filter(|(k, _)| *k != key).map(|(k, c)| weight(k, c)).sum()
+                        };
+                        let is_full =
+                            |others: u64| others.saturating_add(weight(key, &cell)) > space.octets_max;
+                        if is_full(others(cells)) {
+                            // As on disk: what is expired goes first, and then it is tried again.
+                            cells.retain(|_, cell| is_alive(cell, now));
+                        }
+                        let others = others(cells);
+                        if is_full(others) {
                             return Err(TableError::Full(others));
                         }
                         cells.insert(key.clone(), cell);

@@ -91,6 +91,16 @@ fn a_full_table_refuses_and_keeps_what_it_has() {
 }
 
 #[test]
+fn in_a_full_table_what_is_expired_goes_first() {
+    let table = MemoryTable::default();
+    change(&table, "old", set(&"x".repeat(900), Some(1)), 0).unwrap();
+    let large = set(&"x".repeat(600), None);
+    assert_eq!(change(&table, "new", large.clone(), 999), Err(TableError::Full(935)));
+    assert_eq!(change(&table, "new", large, 1_000), Ok(TableAnswer::Done));
+    assert_eq!(get(&table, "old", 0), None, "it is swept");
+}
+
+#[test]
 fn a_scan_goes_on_behind_its_cursor() {
     let table = MemoryTable::default();
     for key in ["a", "p/1", "p/2", "p/3", "q"] {
