@@ -223,8 +223,9 @@ impl Loader {
         let initialised = in_time(initialising).await;
         let instance = initialised.map_err(|said| init_failed(&said))?;
         let mut state = Frozen { store, instance, failure: None };
-        let frozen =
-            Wizer::new().snapshot_component(context, &mut state).await.map_err(|error| first_line(&error))?;
+        let frozen = Wizer::new().snapshot_component(context, &mut state).await.map_err(|error| {
+            format!("what `init` left in its memory cannot be kept for later calls: {}", first_line(&error))
+        })?;
         match state.failure {
             Some(failure) => Err(format!("its memory cannot be read: {failure}")),
             None => Ok(frozen),
