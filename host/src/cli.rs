@@ -64,6 +64,13 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether what it makes is nobody else's to read. A project, bindings and components are as any other source.
+    fn is_private(&self) -> bool {
+        !matches!(self, Self::Administer(Administer::Plugin(plugin)) if plugin.bench().is_some())
+    }
+}
+
 /// Why a command ended.
 enum End {
     /// Bad configuration or arguments.
@@ -95,8 +102,6 @@ impl From<Failed> for End {
 
 /// Runs what the arguments say.
 pub(crate) fn main() -> ExitCode {
-    // Whatever is made holds mail or secrets: it is its owner's alone, though the data directory was made by somebody else.
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -106,6 +111,10 @@ pub(crate) fn main() -> ExitCode {
         // Help and version.
         Err(error) => error.exit(),
     };
+    if cli.command.as_ref().is_none_or(Command::is_private) {
+        // What is made then holds mail or secrets: it is its owner's alone, though the data directory was made by somebody else.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     let (code, error) = match run(&cli) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(End::Config(error)) => (2, error.to_string()),

@@ -96,3 +96,18 @@ fn what_is_kept_is_its_owners_alone_in_a_folder_of_others_too() {
     }
     assert!(seen > 3);
 }
+
+#[test]
+fn what_is_made_for_an_author_is_as_any_source_and_told_in_json() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("mine");
+    let told = maitred(&["plugin", "new", "mine", "--dir", &project.to_string_lossy(), "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(answer["name"], "mine");
+    assert!(answer["files"].as_array().is_some_and(|files| files.len() > 5), "{answer}");
+    let mode = std::fs::metadata(project.join("Cargo.toml")).unwrap().permissions().mode();
+    let beside = folder.path().join("beside");
+    std::fs::write(&beside, "").unwrap();
+    assert_eq!(mode, std::fs::metadata(&beside).unwrap().permissions().mode());
+}

@@ -65,7 +65,7 @@ pub(super) enum BenchCommand {
     Test {
         /// The component
         file: PathBuf,
-        /// Fixtures, or folders of them; else `fixtures` beside the component's project
+        /// Fixtures, or folders of them; else `fixtures` here, beside the component, or in the project it was built in
         fixtures: Vec<PathBuf>,
     },
 }
@@ -81,16 +81,26 @@ impl BenchCommand {
     /// Why it was not done.
     pub(super) async fn run(&self, config: &Config, is_json: bool) -> Result<(String, bool), End> {
         let done = match self {
-            Self::Bindings { wit, world, output } => bindings(wit, world, output),
+            Self::Bindings { wit, world, output } => bindings(wit, world, output, is_json),
             Self::Check { file } => check(file, is_json).await,
-            Self::Componentize { core, output } => to_component(core, output),
-            Self::New { name, lang, dir } => new(name, *lang, dir.as_deref()),
+            Self::Componentize { core, output } => to_component(core, output, is_json),
+            Self::New { name, lang, dir } => new(name, *lang, dir.as_deref(), is_json),
             Self::Replay { file, name, recording } => {
                 replay(config, file, name.as_deref(), recording.as_deref(), is_json).await
             }
             Self::Test { file, fixtures } => test(file, fixtures, is_json).await,
         };
         done.map_err(|error| Failed(error).into())
+    }
+
+    /// What is bad when it tells of something bad.
+    pub(super) fn bad(&self) -> &'static str {
+        match self {
+            Self::Check { .. } => "the component would be refused",
+            Self::Replay { .. } => "the component answers otherwise than was recorded",
+            Self::Test { .. } => "there are fixtures that failed",
+            Self::Bindings { .. } | Self::Componentize { .. } | Self::New { .. } => "it was not made",
+        }
     }
 }
 
@@ -123,27 +133,34 @@ async fn check(file: &Path, is_json: bool) -> anyhow::Result<(String, bool)> {
     Ok((out, is_bad))
 }
 
-fn bindings(wit: &Path, world: &str, output: &Path) -> anyhow::Result<(String, bool)> {
+fn bindings(wit: &Path, world: &str, output: &Path, is_json: bool) -> anyhow::Result<(String, bool)> {
     std::fs::create_dir_all(output).with_context(|| output.display().to_string())?;
-    let mut out = String::new();
+    let (mut out, mut files) = (String::new(), Vec::new());
     for (name, octets) in bindings_c(wit, world)? {
         let path = output.join(name);
         std::fs::write(&path, octets).with_context(|| path.display().to_string())?;
         // Writing to a String does not fail.
         let _ = writeln!(out, "{}", path.display());
+        files.push(path);
     }
-    Ok((out, false))
+    Ok((if is_json { format!("{}\n", json!({ "files": files })) } else { out }, false))
 }
 
-fn to_component(core: &Path, output: &Path) -> anyhow::Result<(String, bool)> {
+fn to_component(core: &Path, output: &Path, is_json: bool) -> anyhow::Result<(String, bool)> {
     let component = componentize(&read(core)?)?;
     std::fs::write(output, &component).with_context(|| output.display().to_string())?;
+    if is_json {
+        return Ok((format!("{}\n", json!({ "file": output, "octets": component.len() })), false));
+    }
     Ok((format!("{} ({} octets)\n", output.display(), component.len()), false))
 }
 
-fn new(name: &str, language: Language, dir: Option<&Path>) -> anyhow::Result<(String, bool)> {
+fn new(name: &str, language: Language, dir: Option<&Path>, is_json: bool) -> anyhow::Result<(String, bool)> {
     let dir = dir.unwrap_or(Path::new(name));
     let files = new_project(name, language, dir)?;
+    if is_json {
+        return Ok((format!("{}\n", json!({ "name": name, "folder": dir, "files": files })), false));
+    }
     let mut out =
         format!("made {} with {} files; README.md there says how to build it\n", dir.display(), files.len());
     let inside = files.iter().map(|file| file.strip_prefix(dir).unwrap_or(file));
@@ -177,8 +194,9 @@ async fn replay(
     }
     let replayed = bench()?.replay(&component, &settings, recording.unwrap_or(&kept)).await;
     let replayed = replayed.map_err(|why| anyhow!(why))?;
+    let is_other = !replayed.differences.is_empty();
     if is_json {
-        return Ok((format!("{}\n", serde_json::to_string(&replayed)?), false));
+        return Ok((format!("{}\n", serde_json::to_string(&replayed)?), is_other));
     }
     let mut out = format!(
         "{} calls replayed, {} answered otherwise, {} new questions outside; answers {}\n",
@@ -190,12 +208,12 @@ async fn replay(
     for of in &replayed.differences {
         let _ = writeln!(out, "{} {}\n  was    {}\n  would  {}", of.hook, of.at, of.was, of.would);
     }
-    Ok((out, false))
+    Ok((out, is_other))
 }
 
 async fn test(file: &Path, fixtures: &[PathBuf], is_json: bool) -> anyhow::Result<(String, bool)> {
     let component = read(file)?;
-    let files = found(fixtures)?;
+    let files = found(fixtures, file)?;
     let bench = bench()?;
     let (mut out, mut lines, mut failed) = (String::new(), Vec::new(), 0);
     for fixture in &files {
@@ -213,9 +231,9 @@ async fn test(file: &Path, fixtures: &[PathBuf], is_json: bool) -> anyhow::Resul
     Ok((told, failed > 0))
 }
 
-/// The files, and those in the folders, in order.
-fn found(fixtures: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let default = [PathBuf::from("fixtures")];
+/// The files, and those in the folders, in order. Without either: those of the project here, else of the component's.
+fn found(fixtures: &[PathBuf], component: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let default = [default_folder(component)];
     let wanted = if fixtures.is_empty() { &default } else { fixtures };
     let mut files = Vec::new();
     for path in wanted {
@@ -230,10 +248,24 @@ fn found(fixtures: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         files.extend(inside);
     }
     if files.is_empty() {
-        return Err(anyhow!("there are no fixtures"));
+        return Err(anyhow!(
+            "there are no fixtures in {}",
+            fixtures.first().unwrap_or(&default[0]).display()
+        ));
     }
     Ok(files)
 }
+
+/// `fixtures` here, else beside the component, else in a folder above it: what is built lies some folders down in its project.
+fn default_folder(component: &Path) -> PathBuf {
+    let here = PathBuf::from("fixtures");
+    let full = component.canonicalize().unwrap_or_default();
+    let above = full.ancestors().skip(1).take(FOLDERS_ABOVE).map(|folder| folder.join("fixtures"));
+    std::iter::once(here.clone()).chain(above).find(|folder| folder.is_dir()).unwrap_or(here)
+}
+
+/// `target/wasm32-wasip2/release`, and the project's own.
+const FOLDERS_ABOVE: usize = 4;
 
 fn bench() -> anyhow::Result<Bench> {
     Bench::new().map_err(|why| anyhow!("plugin engine: {why}"))

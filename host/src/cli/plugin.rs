@@ -142,7 +142,8 @@ impl PluginCommand {
         match self {
             Self::Stats { .. } => "no plugin of that name was called",
             Self::Trial { .. } => "no plugin of that name",
-            _ => "the plugin is not as it shall be",
+            Self::Bench(bench) => bench.bad(),
+            _ => "it was not done",
         }
     }
 
