@@ -55,15 +55,18 @@ impl Judge<'_> {
         let Some(mut message) = AuthenticatedMessage::parse(head) else {
             return vec![none("dkim"), none("arc"), no_author(none("dmarc"))];
         };
-        if message.headers.len() > FIELDS_MAX || longest(&message) > NAMES_MAX {
-            let policy = |method| MethodResult::new(method, AuthResult::Policy);
-            return ["dkim", "arc", "dmarc"]
-                .map(|method| policy(method).because("too many header fields"))
-                .into();
-        }
         message.body_hashes = hashes;
-        let left_out = message.dkim_headers.len().saturating_sub(SIGNATURES_MAX);
-        message.dkim_headers.truncate(SIGNATURES_MAX);
+        // What is not looked at counts for nothing: who forges an author gains nothing by it.
+        let is_searchable =
+            |names: &[String]| message.headers.len() <= FIELDS_MAX && names.len() <= NAMES_MAX;
+        let has_seals = !message.ams_headers.is_empty();
+        let are_seals_searchable = message.ams_headers.iter().all(|field| is_searchable(&field.header.h));
+        let all = message.dkim_headers.len();
+        let mut looked_at = std::mem::take(&mut message.dkim_headers);
+        looked_at.retain(|field| is_searchable(&field.header.h));
+        looked_at.truncate(SIGNATURES_MAX);
+        message.dkim_headers = looked_at;
+        let left_out = all - message.dkim_headers.len();
         let message = &message;
         let records = Records::default();
         let dkim = self
@@ -78,7 +81,11 @@ impl Judge<'_> {
         };
         let dmarc = self.dmarc(message, dkim.as_deref().unwrap_or_default(), &records).await;
         // Seals come last, and have a time of their own: as many as somebody likes to put there must not keep the rest from an answer.
-        let arc = timeout(self.patience, self.arc(message)).await.unwrap_or_else(|_| given_up("arc"));
+        let arc = if has_seals && !are_seals_searchable {
+            MethodResult::new("arc", AuthResult::Policy).because("too many header fields")
+        } else {
+            timeout(self.patience, self.arc(message)).await.unwrap_or_else(|_| given_up("arc"))
+        };
         results.extend([arc, dmarc]);
         results
     }
@@ -181,7 +188,9 @@ fn signatures(
     let unread = message.errors.iter().filter(|field| field.name.eq_ignore_ascii_case(b"DKIM-Signature"));
     results.extend(unread.take(SIGNATURES_MAX).map(|field| unreadable(field.value, &field.header)));
     if left_out > 0 {
-        let why = format!("{left_out} more signatures were not looked at");
+        let why = format!(
+            "{left_out} signatures were not looked at: there are too many, of too many header fields"
+        );
         results.push(MethodResult::new("dkim", AuthResult::Policy).because(why));
     }
     if results.is_empty() {
@@ -201,13 +210,6 @@ fn none(method: &str) -> MethodResult {
 /// Nobody, or several, to look up a policy of. RFC 9989 leaves such mail out; it must not get by as mail without a policy.
 fn no_author(of: MethodResult) -> MethodResult {
     MethodResult { result: AuthResult::Permerror, ..of }.because("From has no domain, or several")
-}
-
-/// Names in the longest list of signed fields.
-fn longest(message: &AuthenticatedMessage<'_>) -> usize {
-    let signatures = message.dkim_headers.iter().map(|field| field.header.h.len());
-    let sealed = message.ams_headers.iter().map(|field| field.header.h.len());
-    signatures.chain(sealed).max().unwrap_or_default()
 }
 
 fn is_weak(output: &DkimOutput<'_>) -> bool {
