@@ -216,12 +216,15 @@ impl Shared {
                 tracing::warn!(key = what, "changed in the configuration: holds after a restart");
             }
         }
-        self.plugins.reload(new.plugins.clone()).await.map_err(|error| error.to_string())?;
+        let refused = self.plugins.reload(new.plugins.clone()).await.map_err(|error| error.to_string())?;
         self.tls.reload(&new.tls, &old.hostname, &old.data_dir).map_err(|error| error.to_string())?;
         self.relay.set_router(router);
         self.config.store(Arc::new(new));
         tracing::info!("configuration loaded");
-        Ok(())
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(format!("all is reread, but of the plugin directory these are refused: {}", refused.join("; ")))
     }
 }
 

@@ -32,8 +32,13 @@ pub(super) async fn run(config: &Config, is_printing: bool, is_json: bool) -> Re
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {:<12} {}", listener.protocol.name(), on.join(" "));
     }
-    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-    let _ = writeln!(text, "  {:<12} {}", "plugins", names.join(" "));
+    let (awaited, names): (Vec<_>, Vec<_>) = plugins.iter().partition(|plugin| plugin.origin == "awaited");
+    let listed =
+        |of: &[&PluginFacts]| of.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(text, "  {:<12} {}", "plugins", listed(&names));
+    if !awaited.is_empty() {
+        let _ = writeln!(text, "  {:<12} {} (no component is there yet)", "waiting", listed(&awaited));
+    }
     Ok(text)
 }
 

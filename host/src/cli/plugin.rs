@@ -236,6 +236,7 @@ fn list(answer: &Value) -> String {
     let row = |plugin: &Value| {
         let is = |key: &str| plugin.get(key).and_then(Value::as_bool) == Some(true);
         let state = match (is("is_enabled"), is("is_broken")) {
+            (true, _) if text(plugin, "origin") == "awaited" => "waiting",
             (false, _) => "disabled",
             (true, true) => "failing",
             (true, false) => "enabled",

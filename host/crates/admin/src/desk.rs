@@ -59,7 +59,8 @@ impl QueueDesk for Relay {
 pub trait ServerDesk: Send + Sync {
     /// Version, listeners, sessions and the like: an object.
     fn status(&self) -> serde_json::Value;
-    /// Reads configuration, certificates and plugins again; when that fails nothing has changed.
+    /// Reads configuration, certificates and plugins again. When that fails nothing has changed, but for components of the
+    /// plugin directory that are refused: the rest holds then, and of these what was in service stays.
     async fn reload(&self) -> Result<(), String>;
     /// The life of a message; `None`: not among the last.
     fn trace(&self, name: &str) -> Option<serde_json::Value>;

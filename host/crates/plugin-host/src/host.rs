@@ -17,6 +17,7 @@ use maitred_policy::{
 use crate::cache::Cache;
 use crate::config::{Bundled, Config, PluginConfig};
 use crate::engine::{Machine, Pace};
+use crate::grants::Grants;
 use crate::load::{COMPONENT_OCTETS_MAX, Loader, digest};
 use crate::loaded::{Loaded, Origin};
 use crate::metrics::{Metrics, Number};
@@ -95,6 +96,15 @@ struct Place {
     before: Option<Arc<Loaded>>,
 }
 
+impl Place {
+    /// Whether all of it came out of the plugin directory, and has just these grants.
+    fn is_of_directory(&self, grants: &Grants) -> bool {
+        let trial = self.trial.as_ref().map(|trial| &trial.candidate);
+        let mut all = self.primary.iter().chain(trial);
+        all.all(|loaded| loaded.origin == Origin::Directory && loaded.config.grants == *grants)
+    }
+}
+
 #[derive(Clone, Default)]
 struct Named {
     metrics: Arc<Metrics>,
@@ -152,23 +162,24 @@ impl PluginHost {
             watch: Mutex::default(),
             config: ArcSwap::from_pointee(config.clone()),
         };
-        let plugins = host.gather(&config, &Plugins::new()).await?;
+        let (plugins, _) = host.gather(&config, &Plugins::new()).await?;
         host.held().plugins = plugins;
         host.rebuild();
         Ok(host)
     }
 
-    /// Takes a new configuration: all of it, or nothing of it. What did not change stays loaded.
+    /// Takes a new configuration: all of it, or nothing of it. What did not change stays loaded. Answers which components of
+    /// the directory were refused, and why; of these, what was in service stays.
     ///
     /// # Errors
     /// The first configured plugin that is refused; everything stays as it was then.
-    pub async fn reload(self: &Arc<Self>, config: Config) -> Result<(), Error> {
+    pub async fn reload(self: &Arc<Self>, config: Config) -> Result<Vec<String>, Error> {
         let _changing = self.changing.lock().await;
         let disabled = read_disabled(&config.state)
             .map_err(|source| Error::File { path: config.state.clone(), source })?;
         let seen = config.directory.as_deref().map(stamps).unwrap_or_default();
         let before = self.held().plugins.clone();
-        let plugins = self.gather(&config, &before).await?;
+        let (plugins, refused) = self.gather(&config, &before).await?;
         let is_elsewhere = self.config.load().directory != config.directory;
         self.config.store(Arc::new(config));
         *self.held() = Held { plugins, disabled };
@@ -176,14 +187,14 @@ impl PluginHost {
         if is_elsewhere {
             self.watch(seen)?;
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Everything that a configuration asks for: what lies in the directory, then what is configured and bundled under a
     /// name that is not there, then what is tried out beside them.
-    async fn gather(&self, config: &Config, before: &Plugins) -> Result<Plugins, Error> {
+    async fn gather(&self, config: &Config, before: &Plugins) -> Result<(Plugins, Vec<String>), Error> {
         let mut plugins = Plugins::new();
-        let mut is_refused = BTreeSet::new();
+        let mut refused_files = Vec::new();
         if let Some(directory) = &config.directory {
             std::fs::create_dir_all(directory)
                 .map_err(|source| Error::File { path: directory.clone(), source })?;
@@ -192,7 +203,15 @@ impl PluginHost {
                     Ok((name, loaded)) => drop(plugins.insert(name, self.seated(loaded, before))),
                     Err(error) => {
                         tracing::warn!(file = %file.display(), %error, "plugin not loaded");
-                        is_refused.extend(name_of(&file));
+                        refused_files.push(format!("{}: {error}", file.display()));
+                        // A component that is no good replaces none that is. A grant that was taken away is gone all the same.
+                        let stays =
+                            name_of(&file).ok().and_then(|name| Some((before.get(&name)?.clone(), name)));
+                        if let Some((place, name)) = stays
+                            && place.is_of_directory(&settings(config, &name).grants)
+                        {
+                            plugins.insert(name, place);
+                        }
                     }
                 }
             }
@@ -208,19 +227,14 @@ impl PluginHost {
             checked(plugin.name.clone()).map_err(|error| refused(error.to_string()))?;
             match self.configured(plugin, before).await.map_err(refused)? {
                 Some(loaded) => drop(plugins.insert(plugin.name.clone(), self.seated(loaded, before))),
-                // Its file is there and was refused: `on_error` says what that means.
-                None if is_refused.contains(&plugin.name) => {}
-                None => {
-                    let reason =
-                        "it has no path, and none of that name is bundled or in the plugin directory";
-                    return Err(refused(reason.to_owned()));
-                }
+                // Its file was refused, or is yet to come: `on_error` says what that means.
+                None => tracing::warn!(plugin = plugin.name, "plugin waits for its component"),
             }
         }
         for (name, version, trial) in self.versions.trials() {
             self.resume_trial(config, &mut plugins, before, (name, version, trial)).await;
         }
-        Ok(plugins)
+        Ok((plugins, refused_files))
     }
 
     /// What was tried out before the restart goes on being tried out.

@@ -115,7 +115,7 @@ pub struct PluginFacts {
     pub hooks: Vec<Hook>,
     /// What it was granted.
     pub grants: Vec<String>,
-    /// `bundled`, `configured` or `directory`.
+    /// `bundled`, `configured` or `directory`; `awaited`: it is configured, and its component is not there yet.
     pub origin: String,
     /// Calls so far.
     pub calls: u64,

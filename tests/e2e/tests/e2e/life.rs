@@ -99,3 +99,41 @@ fn a_reload_takes_a_good_file_and_leaves_everything_with_a_bad_one() {
     }
     assert_eq!(server.stop().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_reload_says_which_components_are_refused_and_applies_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configure(folder.path(), "", "[plugins]\ndirectory = \"plugins\"\n").unwrap();
+    let server = Server::start(&config).unwrap();
+    let of = |name: &str| maitred_bundled::PLUGINS.iter().find(|plugin| plugin.name == name).unwrap().octets;
+    let component = folder.path().join("mine.component");
+    fs::write(&component, of("subaddress")).unwrap();
+    let load = ["plugin", "load", &component.to_string_lossy(), "--name", "mine"];
+    server.told(&load).unwrap();
+    let listed = |name: &str| -> serde_json::Value {
+        let all: serde_json::Value =
+            serde_json::from_str(&server.told(&["plugin", "list", "--json"]).unwrap()).unwrap();
+        all.as_array().unwrap().iter().find(|plugin| plugin["name"] == name).cloned().unwrap_or_default()
+    };
+    let before = listed("mine");
+    // What lies there now is none; and a plugin is configured that is yet to come.
+    fs::write(folder.path().join("plugins/mine.wasm"), "no component").unwrap();
+    let waiting = "[[plugin]]\nname = \"later\"\ngrants = [\"store\"]\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + waiting).unwrap();
+    let told = maitred(&config, &["reload"]).unwrap();
+    let error = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(1), "{error}");
+    assert!(error.contains("mine.wasm") && error.contains("all is reread"), "{error}");
+    assert_eq!(listed("mine")["digest"], before["digest"], "the version in service stays");
+    let later = listed("later");
+    assert_eq!((&later["origin"], &later["grants"]), (&"awaited".into(), &serde_json::json!(["store"])));
+    assert!(server.told(&["check"]).unwrap().contains("later (no component is there yet)"));
+    fs::write(&component, of("subaddress")).unwrap();
+    server.told(&["plugin", "load", &component.to_string_lossy(), "--name", "later"]).unwrap();
+    assert_eq!(
+        (&listed("later")["origin"], &listed("later")["grants"]),
+        (&"directory".into(), &later["grants"])
+    );
+    fs::write(folder.path().join("plugins/mine.wasm"), of("subaddress")).unwrap();
+    server.told(&["reload"]).unwrap();
+}

@@ -11,6 +11,7 @@ use super::{
     unreadable,
 };
 use crate::cache::write_private;
+use crate::config::PluginConfig;
 use crate::load::digest;
 use crate::loaded::{Loaded, Origin};
 use crate::record;
@@ -128,6 +129,25 @@ impl PluginHost {
         place.ok_or_else(|| RegistryError::Unknown(name.to_owned()))
     }
 
+    /// A plugin that is configured, and waits for its component.
+    fn awaited(&self, settings: &PluginConfig) -> PluginFacts {
+        PluginFacts {
+            name: settings.name.clone(),
+            version: String::new(),
+            digest: String::new(),
+            order: settings.order,
+            is_enabled: !self.held().disabled.contains(&settings.name),
+            hooks: Vec::new(),
+            grants: settings.grants.words().to_vec(),
+            origin: "awaited".to_owned(),
+            calls: 0,
+            faults: 0,
+            is_broken: false,
+            trial: None,
+            earlier: Vec::new(),
+        }
+    }
+
     fn facts(&self, name: &str) -> Result<PluginFacts, RegistryError> {
         let place = self.known(name)?;
         let is_enabled = !self.held().disabled.contains(name);
@@ -229,6 +249,9 @@ impl Registry for PluginHost {
     fn list(&self) -> Vec<PluginFacts> {
         let names: Vec<String> = self.held().plugins.keys().cloned().collect();
         let mut facts: Vec<PluginFacts> = names.iter().filter_map(|name| self.facts(name).ok()).collect();
+        let config = self.config.load();
+        let awaited = config.plugins.iter().filter(|settings| !names.contains(&settings.name));
+        facts.extend(awaited.map(|settings| self.awaited(settings)));
         facts.sort_by_key(|facts| facts.order);
         facts
     }
