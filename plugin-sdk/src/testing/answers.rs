@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    Decision, DeliveryDecision, Edit, NextHop, Position, Refusal, Resolution, Route, TlsPolicy, Verdict,
+    Decision, DeliveryDecision, Edit, LoginDecision, NextHop, Position, Refusal, Resolution, Route,
+    TlsPolicy, Verdict,
 };
 
 fn refused(verdict: &str, Refusal { enhanced, text }: Refusal) -> Value {
@@ -90,6 +91,14 @@ pub(super) fn routed(of: Route) -> Value {
         }
         Route::Hold(until_ms) => json!({"verdict": "hold", "until_ms": until_ms}),
         Route::Bounce(refusal) => refused("bounce", refusal),
+    }
+}
+
+/// What a login hook answers.
+pub(super) fn logged_in(of: LoginDecision) -> Value {
+    match of {
+        LoginDecision::Next => json!({"verdict": "next"}),
+        LoginDecision::Deny(text) => json!({"verdict": "deny", "text": text}),
     }
 }
 

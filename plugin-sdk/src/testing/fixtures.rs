@@ -11,7 +11,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{decided, delivered, resolved, routed};
+use super::answers::{decided, delivered, logged_in, resolved, routed};
+use super::told::{Credentials, EventStep, OutcomeStep};
 use super::{FakeMessage, FakeSession, World, set_now_ms, world};
 use crate::authentication::{AuthResult, MethodResult};
 use crate::http::Response;
@@ -117,6 +118,13 @@ struct Step {
     recipients: Vec<String>,
     name: Option<String>,
     account: Option<String>,
+    mechanism: Option<String>,
+    succeeded: Option<bool>,
+    protocol: Option<String>,
+    #[serde(default)]
+    outcomes: Vec<OutcomeStep>,
+    #[serde(default)]
+    events: Vec<EventStep>,
     domain: Option<String>,
     #[serde(default)]
     candidates: Vec<Hop>,
@@ -199,6 +207,7 @@ impl Step {
         Ok(match self.hook.as_str() {
             "connect" => decided(plugin.on_connect(session)),
             "helo" => decided(plugin.on_helo(session, self.name.as_deref().unwrap_or_default())),
+            "auth" => decided(plugin.on_auth(session, &self.credentials().attempt(self.account.as_deref()))),
             "mail" => decided(plugin.on_mail(session, sender)),
             "rcpt" => decided(plugin.on_rcpt(session, sender, &to)),
             "headers" => decided(plugin.on_headers(session, &message)),
@@ -212,7 +221,28 @@ impl Step {
                 let account = self.account.as_deref().unwrap_or_default();
                 delivered(plugin.on_deliver(session, &message, &to, account))
             }
-            other => return Err(format!("the hook {other:?} is not played here")),
+            "login" => {
+                let info = &session.info;
+                let has_tls = self.session.tls.is_some();
+                let account = self.account.as_deref();
+                logged_in(plugin.on_login(&self.credentials().login(
+                    account,
+                    info.remote_ip.clone(),
+                    has_tls,
+                )))
+            }
+            "disconnect" => told(plugin.on_disconnect(session)),
+            "outcome" => {
+                let outcomes =
+                    self.outcomes.iter().map(OutcomeStep::outcome).collect::<Result<Vec<_>, _>>()?;
+                told(plugin.on_outcomes(&outcomes))
+            }
+            "mailbox" => {
+                let events = self.events.iter().map(EventStep::event).collect::<Result<Vec<_>, _>>()?;
+                told(plugin.on_mailbox_events(&events))
+            }
+            "tick" => told(plugin.on_tick()),
+            other => return Err(format!("there is no hook named {other:?}")),
         })
     }
 
@@ -226,6 +256,11 @@ impl Step {
                 "spf" => !matches!(hook, "connect" | "helo" | "route"),
                 _ => matches!(hook, "message" | "deliver"),
             }
+    }
+
+    fn credentials(&self) -> Credentials {
+        let Self { mechanism, succeeded, protocol, .. } = self;
+        Credentials { mechanism: mechanism.clone(), succeeded: *succeeded, protocol: protocol.clone() }
     }
 
     /// What is not as it must be.
@@ -271,6 +306,11 @@ impl Step {
             recipients.map(|address| Recipient { address: address.clone(), original: None }).collect();
         Ok(message)
     }
+}
+
+/// Who is told has nothing to answer.
+fn told((): ()) -> Value {
+    json!({"verdict": "told"})
 }
 
 impl Peer {
@@ -370,6 +410,19 @@ mod tests {
             if config == "{}" { Ok(Self) } else { Err("no settings here".to_owned()) }
         }
 
+        fn on_login(&self, login: &crate::Login) -> crate::LoginDecision {
+            if login.has_tls {
+                crate::LoginDecision::Next
+            } else {
+                crate::LoginDecision::Deny(login.mechanism.clone())
+            }
+        }
+
+        fn on_outcomes(&self, outcomes: &[crate::Outcome]) {
+            let [outcome] = outcomes else { panic!("{outcomes:?}") };
+            assert_eq!((outcome.status, outcome.at_ms), ((4, 2, 2), 7));
+        }
+
         fn on_rcpt(&self, session: &dyn Session, sender: &str, _: &Recipient) -> Decision {
             if sender == "eve@b.test" && session.info().remote_ip == "192.0.2.1" {
                 return Verdict::Reject(Refusal { enhanced: Some((5, 7, 1)), text: "Not you".to_owned() })
@@ -382,6 +435,22 @@ mod tests {
     fn played(fixture: &str) -> Result<usize, String> {
         let fixture: Fixture = serde_json::from_str(fixture).map_err(|error| error.to_string())?;
         fixture.play::<Doorman>(Path::new("."))
+    }
+
+    #[test]
+    fn every_hook_is_played() {
+        let fixture = r#"{"name": "x", "steps": [
+            {"hook": "auth", "account": "bob@a.test", "succeeded": false, "expect": {"verdict": "next"}},
+            {"hook": "login", "protocol": "pop3", "mechanism": "USER", "expect": {"verdict": "deny", "text": "USER"}},
+            {"hook": "login", "session": {"tls": {"version": "TLSv1.3", "cipher": "x"}}, "expect": {"verdict": "next"}},
+            {"hook": "outcome", "outcomes": [{"kind": "deferred", "recipient": "bob@a.test", "status": "4.2.2", "at_ms": 7}],
+             "expect": {"verdict": "told"}},
+            {"hook": "mailbox", "events": [{"account": "bob@a.test", "mailbox": "INBOX", "uids": [1], "change": "flags",
+                                            "flags": ["\\Seen"]}]},
+            {"hook": "tick"}, {"hook": "disconnect", "expect": {"verdict": "told"}}]}"#;
+        assert_eq!(played(fixture), Ok(7));
+        let odd = r#"{"name": "x", "steps": [{"hook": "outcome", "outcomes": [{"kind": "eaten", "recipient": "b@a.test"}]}]}"#;
+        assert!(played(odd).unwrap_err().contains("eaten"));
     }
 
     #[test]
