@@ -1,5 +1,6 @@
 //! The real program in a folder of its own, on ports that the system chooses: what tests of the whole need.
 
+pub mod load;
 pub mod talk;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,18 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         println!("SKIPPED: {name} is not installed");
     }
     found
+}
+
+/// How much of something a test does: what the environment says, else this.
+///
+/// # Panics
+/// When that is no number.
+#[expect(clippy::panic, reason = "a test that was asked for something else must say so")]
+pub fn amount(name: &str, otherwise: usize) -> usize {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}")),
+        Err(_) => otherwise,
+    }
 }
 
 /// Runs the program with this configuration.

@@ -21,10 +21,23 @@ impl Talk {
     /// # Errors
     /// When nobody answers.
     pub fn to(port: u16) -> Result<(Self, String)> {
+        Self::connect(port, "")
+    }
+
+    /// The same as a client of this IPv4 address, as a proxy tells of it: for a listener with `proxy_protocol`.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn from(client: &str, port: u16) -> Result<(Self, String)> {
+        Self::connect(port, &format!("PROXY TCP4 {client} 127.0.0.1 40000 25\r\n"))
+    }
+
+    fn connect(port: u16, opening: &str) -> Result<(Self, String)> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         let mut talk = Self { reader: BufReader::new(stream), tags: 0 };
+        talk.send(opening.as_bytes())?;
         let greeting = talk.hear()?;
         Ok((talk, greeting))
     }
@@ -86,6 +99,21 @@ impl Talk {
         let go = self.smtp("DATA")?;
         if !go.starts_with("354") {
             return Ok(go);
+        }
+        self.send(format!("{message}\r\n.\r\n").as_bytes())?;
+        self.reply()
+    }
+
+    /// The same with one recipient, and MAIL, RCPT and DATA at once (RFC 2920).
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn pipeline(&mut self, from: &str, to: &str, message: &str) -> Result<String> {
+        self.send(format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n").as_bytes())?;
+        let replies = [self.reply()?, self.reply()?, self.reply()?];
+        if let Some(refused) = replies.into_iter().find(|reply| !reply.starts_with(['2', '3'])) {
+            self.smtp("RSET")?;
+            return Ok(refused);
         }
         self.send(format!("{message}\r\n.\r\n").as_bytes())?;
         self.reply()

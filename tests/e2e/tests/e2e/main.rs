@@ -11,3 +11,4 @@ mod life;
 mod mailboxes;
 mod relay;
 mod senders;
+mod swaps;

@@ -15,6 +15,7 @@ use maitred_policy::{
     Reply, SessionFacts, Space, Table, TableAnswer, TableOp, TransactionFacts, TrialFacts,
 };
 use tests_plugins::{EVIL, PROBE};
+pub use tests_plugins::{build_of_probe, replaced};
 use tokio::sync::watch;
 
 /// The probe, under two names.
@@ -90,28 +91,6 @@ pub fn granted(words: &[&str]) -> Grants {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     #[expect(clippy::expect_used, reason = "constants of this suite")]
     Grants::parse(&words).expect("words that are grants")
-}
-
-/// Another build of the probe: scripts that end in `@DIGIT` are its own.
-pub fn build_of_probe(digit: u8) -> Vec<u8> {
-    let mark = b"probe variant: ";
-    replaced(PROBE, &[&mark[..], b"1"].concat(), &[&mark[..], &[b'0' + digit]].concat())
-}
-
-/// The same component with other octets in these places.
-pub fn replaced(octets: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    let mut octets = octets.to_vec();
-    let places: Vec<usize> = octets
-        .windows(old.len())
-        .enumerate()
-        .filter(|(_, window)| *window == old)
-        .map(|(at, _)| at)
-        .collect();
-    assert!(!places.is_empty(), "the component has no {:?}", String::from_utf8_lossy(old));
-    for at in places {
-        octets[at..at + new.len()].copy_from_slice(new);
-    }
-    octets
 }
 
 /// The digest that the host tells of these octets.
