@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use tests_e2e::load::Times;
 use tests_e2e::talk::Talk;

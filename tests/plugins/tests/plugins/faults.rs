@@ -14,7 +14,7 @@ use crate::world::{
 };
 
 /// What the one that misbehaves can do wrong.
-pub const MISDEEDS: [&str; 16] = [
+pub const MISDEEDS: [&str; 18] = [
     "trap",
     "loop",
     "memory",
@@ -31,12 +31,14 @@ pub const MISDEEDS: [&str; 16] = [
     "address",
     "edits",
     "score",
+    "utf-8",
+    "length",
 ];
 
 /// Whether that fault belongs to this misdeed.
 pub fn is_as_expected(subject: &str, fault: Option<&Fault>) -> bool {
     match subject {
-        "trap" | "stack" => matches!(fault, Some(Fault::Trap(_))),
+        "trap" | "stack" | "utf-8" | "length" => matches!(fault, Some(Fault::Trap(_))),
         "loop" => matches!(fault, Some(Fault::Time(_))),
         "memory" => matches!(fault, Some(Fault::Memory(_))),
         "host-calls" | "octets" | "notes" | "names" => matches!(fault, Some(Fault::Budget(_))),

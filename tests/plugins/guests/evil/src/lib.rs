@@ -30,6 +30,8 @@ impl Plugin for Evil {
             "octets" => (0..u64::MAX).for_each(|_| drop(black_box(message.read_body(0, 1 << 20)))),
             "log" => (0..5_000).for_each(|_| log(Level::Info, &"x".repeat(5_000))),
             "notes" => session.set_note("n", &vec![0; 1 << 20]),
+            "utf-8" => return Decision::reject(no_text()),
+            "length" => return Decision::reject(longer_than_memory()),
             "header" => return Decision::next().with_header("X-Evil", "a\r\nBcc: victim@a.test"),
             "control" => return Decision::reject("no\r\n250 yes"),
             "class" => {
@@ -93,6 +95,19 @@ fn unreachable() {
     let nothing: Option<u8> = black_box(None);
     #[expect(clippy::unwrap_used, reason = "this guest is here to trap")]
     black_box(nothing.unwrap());
+}
+
+#[expect(unsafe_code, reason = "this guest is here to answer with octets that are no text")]
+fn no_text() -> String {
+    // SAFETY: it is none. The host is to find out.
+    unsafe { String::from_utf8_unchecked(vec![b'a', 0xff, 0xfe, b'z']) }
+}
+
+#[expect(unsafe_code, reason = "this guest is here to lie about a length")]
+fn longer_than_memory() -> String {
+    let few = b"few".to_vec().leak();
+    // SAFETY: it is none. The host is to find out, and this instance ends with the answer.
+    unsafe { String::from_raw_parts(few.as_mut_ptr(), 1 << 30, 1 << 30) }
 }
 
 fn spin() {

@@ -1,0 +1,191 @@
+//! What bundled filters cost of the real server's SMTP throughput:
+//! `cargo run --release --example throughput -p tests-plugins [ROUNDS] [SECONDS] [FILTER,FILTER… …]`, after `cargo build --release`.
+//!
+//! Beside a server without plugins runs one for each list of filters (by default one with rules, greylist and dnsbl), and each takes its
+//! turn in each round: messages of 4 KiB over 10 and 50 connections, pipelined, each client at an address of its own. Greylisting knows
+//! the senders already; the lists, served by a DNS of this program, have none of them.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tests_e2e::Server;
+use tests_e2e::load::{Times, letter, processor_time, session};
+
+const CONNECTIONS: [usize; 2] = [10, 50];
+const ACCOUNTS: usize = 10;
+const COMMON: &str = r#"
+hostname = "mx.example.test"
+data_dir = "data"
+[[listener]]
+protocol = "smtp"
+bind = ["127.0.0.1:0"]
+proxy_protocol = ["127.0.0.0/8"]
+[log]
+filter = "warn"
+[limits]
+connections_per_ip = 1000
+transactions = 10000000
+"#;
+
+/// One server, and what it did in each round.
+struct Contender {
+    name: String,
+    server: Server,
+    _folder: tempfile::TempDir,
+    /// For each number of connections: messages a second, processor milliseconds a message, p99.
+    rounds: [Vec<(f64, f64, Duration)>; 2],
+}
+
+fn main() -> Result<()> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let lists = arguments.split_off(arguments.len().min(2));
+    let number = |at: usize, otherwise| arguments.get(at).map_or(Ok(otherwise), |word| word.parse::<u64>());
+    let (rounds, seconds) = (number(0, 7)?, number(1, 4)?);
+    let dns = serve_dns()?;
+    let mut contenders = vec![Contender::start("", dns)?];
+    let lists = if lists.is_empty() { vec!["rules,greylist,dnsbl".to_owned()] } else { lists };
+    for list in &lists {
+        contenders.push(Contender::start(list, dns)?);
+    }
+    println!("{rounds} rounds of {seconds} s, in turns; messages/s, processor ms a message, p99 ms");
+    for round in 0..=rounds {
+        for (at, connections) in CONNECTIONS.into_iter().enumerate() {
+            for contender in &mut contenders {
+                let measured = contender.run(connections, Duration::from_secs(seconds))?;
+                // The first makes what is made once.
+                if round > 0 {
+                    contender.rounds[at].push(measured);
+                }
+            }
+        }
+    }
+    for (at, connections) in CONNECTIONS.into_iter().enumerate() {
+        println!("{connections} connections");
+        let bare = contenders[0].rounds[at].clone();
+        for contender in &contenders {
+            let own = &contender.rounds[at];
+            let ratio = |of: fn(&(f64, f64, Duration)) -> f64| {
+                median(own.iter().zip(&bare).map(|(own, bare)| of(own) / of(bare)).collect())
+            };
+            println!(
+                "  {:<28} {:>6.0}/s {:.3} ms {:>5.1} ms; to none: rate x{:.3}, processor x{:.3}",
+                contender.name,
+                median(own.iter().map(|round| round.0).collect()),
+                median(own.iter().map(|round| round.1).collect()),
+                median(own.iter().map(|round| round.2.as_secs_f64() * 1e3).collect()),
+                ratio(|round| round.0),
+                ratio(|round| round.1),
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Contender {
+    /// A server with these filters, whose senders are no strangers.
+    fn start(list: &str, dns: u16) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("maitred.toml");
+        let mut text = format!("{COMMON}[dns]\nservers = [\"127.0.0.1:{dns}\"]\n");
+        for filter in list.split(',').filter(|filter| !filter.is_empty()) {
+            text.push_str(settings(filter)?);
+        }
+        std::fs::write(&config, text)?;
+        let server = Server::start(&config)?;
+        let people: Vec<String> = (0..ACCOUNTS).map(|number| format!("user{number}")).collect();
+        server.furnish("example.test", &people.iter().map(String::as_str).collect::<Vec<_>>())?;
+        if !list.split(',').any(|filter| filter == "rules") {
+            server.told(&["plugin", "disable", "rules"])?;
+        }
+        let name = if list.is_empty() { "none" } else { list }.to_owned();
+        let contender = Self { name, server, _folder: folder, rounds: Default::default() };
+        for number in 0..CONNECTIONS[1] {
+            let began = Instant::now();
+            while !contender.deliver(number, Instant::now())?.1 {
+                ensure!(began.elapsed() < Duration::from_secs(30), "greylisted for ever");
+            }
+        }
+        Ok(contender)
+    }
+
+    fn run(&self, connections: usize, length: Duration) -> Result<(f64, f64, Duration)> {
+        let (began, computed) = (Instant::now(), processor_time(self.server.pid())?);
+        let times = std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..connections)
+                .map(|number| scope.spawn(move || self.deliver(number, began + length)))
+                .collect();
+            clients.into_iter().try_fold(Times::default(), |mut all, client| {
+                let (times, is_taken) = client.join().ok().context("a client panicked")??;
+                ensure!(is_taken, "a message was refused");
+                all.join(times);
+                anyhow::Ok(all)
+            })
+        })?;
+        let (elapsed, computed) = (began.elapsed(), processor_time(self.server.pid())? - computed);
+        let count = times.count() as f64;
+        Ok((count / elapsed.as_secs_f64(), computed.as_secs_f64() * 1e3 / count, times.at(990)))
+    }
+
+    /// One client, until then; at least one message. Whether all were taken.
+    fn deliver(&self, number: usize, until: Instant) -> Result<(Times, bool)> {
+        let mut talk = session(self.server.port("smtp"), &format!("198.51.{number}.1"))?;
+        let (from, to) =
+            (format!("sender{number}@c.test"), format!("user{}@example.test", number % ACCOUNTS));
+        let (mut times, message) = (Times::default(), letter("lunch on Thursday", 4096));
+        loop {
+            let reply = times.of(|| talk.pipeline(&from, &to, &message))?;
+            if !reply.starts_with("250") {
+                return Ok((times, false));
+            }
+            if Instant::now() >= until {
+                return Ok((times, true));
+            }
+        }
+    }
+}
+
+/// As a site would have it.
+fn settings(filter: &str) -> Result<&'static str> {
+    Ok(match filter {
+        "rules" => "[[plugin]]\nname = \"rules\"\norder = 60\n",
+        "greylist" => {
+            "[[plugin]]\nname = \"greylist\"\norder = 40\ngrants = [\"store\"]\nconfig = { delay = \"100ms\" }\n"
+        }
+        "dnsbl" => {
+            "[[plugin]]\nname = \"dnsbl\"\norder = 20\ngrants = [\"dns\"]\nlimits = { time = \"5s\" }\n[plugin.config]\nreject = 5.0\n\
+             lists = [{ zone = \"zen.list.test\", weight = 5.0 }, { zone = \"white.list.test\", weight = -4.0 }]\n\
+             domain_lists = [{ zone = \"dbl.list.test\", weight = 3.0 }]\n"
+        }
+        "rate-limit" => {
+            "[[plugin]]\nname = \"rate-limit\"\norder = 10\ngrants = [\"store\"]\n[plugin.config]\nlimits = [\
+             { per = \"ip\", what = \"connections\", limit = 100000, every = \"1m\" }, \
+             { per = \"ip\", what = \"messages\", limit = 100000000, every = \"1h\", whom = \"strangers\" }]\n"
+        }
+        other => bail!("{other}: rules, greylist, dnsbl or rate-limit"),
+    })
+}
+
+fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_by(f64::total_cmp);
+    of.get(of.len() / 2).copied().unwrap_or_default()
+}
+
+/// A DNS that knows nobody: NXDOMAIN to every question.
+fn serve_dns() -> Result<u16> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let port = socket.local_addr()?.port();
+    std::thread::spawn(move || {
+        let mut packet = [0; 1 << 10];
+        while let Ok((octets, client)) = socket.recv_from(&mut packet) {
+            let Some(question) = packet.get(12..octets) else { continue };
+            // A name of labels, its type and class (RFC 1035 §4.1.2); what stands behind is left out.
+            let name = question.iter().position(|octet| *octet == 0).unwrap_or_default();
+            let question = question.get(..name + 5).unwrap_or_default();
+            let head = [packet[0], packet[1], 0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0];
+            // Who does not hear it asks again.
+            let _ = socket.send_to(&[&head, question].concat(), client);
+        }
+    });
+    Ok(port)
+}
