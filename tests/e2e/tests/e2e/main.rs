@@ -9,6 +9,7 @@ mod evil;
 mod journey;
 mod life;
 mod mailboxes;
+mod over_http;
 mod relay;
 mod senders;
 mod swaps;

@@ -87,10 +87,12 @@ pub fn commands(desk: Arc<Desk>, token: Token, folder: PathBuf) -> Router {
 async fn authorize(State(commands): Here, request: Request, next: Next) -> Response {
     if !commands.is_authorized(request.headers()) {
         tracing::warn!(path = request.uri().path(), "http client without the token refused");
-        let challenge = HeaderValue::from_static("Bearer realm=\"maitred\"");
         let problem = Problem::new(Kind::Refused, "the token is missing, or it is not the right one");
-        let told = [(header::WWW_AUTHENTICATE, challenge)];
-        return (StatusCode::UNAUTHORIZED, told, json!({ "problem": problem }).to_string()).into_response();
+        let mut response = answer(Err(problem));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        let challenge = HeaderValue::from_static("Bearer realm=\"maitred\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return response;
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
