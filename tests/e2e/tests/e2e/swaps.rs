@@ -100,7 +100,7 @@ fn stamping(folder: &tempfile::TempDir) -> Server {
     let rest = format!(
         "[auth]\nallow_plaintext = true\n[log]\nfilter = \"warn\"\n[limits]\nconnections_per_ip = 1000\n\
          [[plugin]]\nname = \"stamp\"\npath = \"1.wasm\"\non_error = \"reject\"\n\
-         grants = [\"store\", \"dns\", \"directory\", \"submit\", \"http:https://api.a.test\"]\nlimits = {{ time = \"30s\" }}\n\
+         grants = [\"store\", \"dns\", \"directory\", \"submit\", \"authentication\", \"http:https://api.a.test\"]\nlimits = {{ time = \"30s\" }}\n\
          config = {{ {} }}\n",
         scripts.join(", ")
     );

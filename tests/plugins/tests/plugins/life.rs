@@ -16,11 +16,15 @@ const RULES: &[Bundled] =
 async fn a_configured_plugin_that_is_refused_stops_the_start() -> Result<()> {
     let room = Room::new()?;
     let failing = PluginConfig { config: serde_json::json!({"fail": true}), ..PluginConfig::named("evil") };
-    for (plugin, told) in [(failing, "init was told to fail"), (PluginConfig::named("nosuch"), "nosuch")] {
+    let nowhere = PluginConfig { path: Some(room.path().join("no.wasm")), ..PluginConfig::named("nosuch") };
+    for (plugin, told) in [(failing, "init was told to fail"), (nowhere, "no.wasm")] {
         let checked = PluginHost::check(room.config(vec![plugin]), EVIL_ONE).await;
         let Err(error) = checked else { bail!("{told}: it was taken") };
         ensure!(error.to_string().contains(told), "{error}");
     }
+    // One whose component is yet to come waits for it, and is told apart.
+    let facts = PluginHost::check(room.config(vec![PluginConfig::named("later")]), &[]).await?;
+    ensure!(facts.len() == 1 && facts[0].name == "later" && facts[0].origin == "awaited", "{facts:?}");
     Ok(())
 }
 
