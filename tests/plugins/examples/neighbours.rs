@@ -60,7 +60,7 @@ on_error = "next"
 [[plugin]]
 name = "probe"
 path = "probe.wasm"
-grants = ["store", "dns", "directory", "submit", "http:https://api.a.test"]
+grants = ["store", "dns", "directory", "submit", "authentication", "http:https://api.a.test"]
 on_error = "tempfail"
 limits = { table = "64KiB" }
 config = { "message:table" = ["flood:150"] }
