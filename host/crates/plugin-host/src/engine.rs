@@ -6,8 +6,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::turns::Turns;
 
 /// How many instances there can be at a time, over all plugins.
 pub(crate) const INSTANCES_MAX: usize = 128;
@@ -20,7 +23,7 @@ pub(crate) const MEMORY_MAX: u64 = 256 << 20;
 /// memory fits in here has no fault at all, and costs half.
 const KEPT_OCTETS: usize = 512 << 10;
 /// How often running plugins are looked at. A runaway one is stopped at most this much too late.
-pub(crate) const TICK: Duration = Duration::from_millis(2);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// The engine, with its ticker.
 pub(crate) struct Machine {
@@ -28,8 +31,12 @@ pub(crate) struct Machine {
     pub(crate) pace: Pace,
     /// A permit for each call that may run: the pool is never found empty.
     pub(crate) calls: Semaphore,
+    /// Which of the calls that take long compute.
+    pub(crate) turns: Turns,
     running: AtomicUsize,
     ticker: OnceLock<Thread>,
+    /// Whose workers run the calls; none on the bench.
+    workers: Option<Handle>,
 }
 
 /// What bounds a call.
@@ -50,8 +57,10 @@ impl Machine {
             engine: Engine::new(&config(pace))?,
             pace,
             calls: Semaphore::new(INSTANCES_MAX - INSTANCES_FOR_LOADS),
+            turns: Turns::new(),
             running: AtomicUsize::new(0),
             ticker: OnceLock::new(),
+            workers: Handle::try_current().ok(),
         });
         let weak = Arc::downgrade(&machine);
         // An OS thread and no task: a plugin that holds every worker must still be interrupted.
@@ -90,6 +99,11 @@ fn tick(machine: &Weak<Machine>) {
     while let Some(machine) = machine.upgrade() {
         let is_idle = machine.running.load(Ordering::Acquire) == 0;
         machine.engine.increment_epoch();
+        if !is_idle && let Some(workers) = &machine.workers {
+            // The worker that looked at the sockets may be the one that computes now, while the others sleep: one of them wakes up,
+            // finds nothing to do, and looks at the sockets in its place.
+            drop(workers.spawn(std::future::ready(())));
+        }
         drop(machine);
         if is_idle { std::thread::park_timeout(Duration::from_secs(5)) } else { std::thread::sleep(TICK) }
     }

@@ -29,6 +29,7 @@ mod stats;
 mod step;
 mod tick;
 mod trial;
+mod turns;
 mod versions;
 mod watch;
 

@@ -20,6 +20,7 @@ use crate::hooks::Hooks;
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
 use crate::state::{Identity, State};
+use crate::turns::Long;
 
 /// A component larger than this is not looked at.
 pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
@@ -27,6 +28,8 @@ pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
 const CROSSING_OCTETS_MAX: usize = 64 << 20;
 /// Instructions of a replayed call, or of its `init`: some seconds' worth.
 const FUEL_MAX: u64 = 10_000_000_000;
+/// Who still computes at so many ticks takes long. A short call that a busy machine stopped in its middle meets one or two.
+const TICKS_OF_LONG: u32 = 4;
 /// `init` may take so long.
 const INIT_TIME: Duration = Duration::from_secs(5);
 
@@ -93,7 +96,7 @@ impl Loader {
         if hooks.list().is_empty() {
             return Err("it exports no hook of maitred:plugin@0.1.0".to_owned());
         }
-        let mut store = self.store(&identity)?;
+        let (mut store, long) = self.store(&identity)?;
         let _running = self.machine.running();
         let describing = async {
             let (guest, _) = self.begin(&mut store, &pre).await?;
@@ -105,10 +108,9 @@ impl Loader {
             Ok(described)
         };
         let told = |said: String| if said.starts_with("init: ") { said } else { format!("describe: {said}") };
-        let described = in_time(describing).await.map_err(told)?;
-        in_time(self.self_test(&identity, &pre, is_frozen))
-            .await
-            .map_err(|said| on_one_line("self-test", &said))?;
+        let described = self.in_time(&long, describing).await.map_err(told)?;
+        let tried = self.self_test(&identity, &pre, is_frozen).await;
+        tried.map_err(|said| on_one_line("self-test", &said))?;
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
         // One that cannot be frozen sets up at each call.
         let setup = if is_frozen { None } else { exports::lifecycle::GuestIndices::new(&pre).ok() };
@@ -192,13 +194,13 @@ impl Loader {
         });
         let mut described = None;
         if let Ok(pre) = self.link(&component) {
-            let mut store = self.store(&identity)?;
+            let (mut store, long) = self.store(&identity)?;
             let _running = self.machine.running();
             let describing = async {
                 let (guest, _) = self.begin(&mut store, &pre).await?;
                 guest.call_describe(&mut store).await.map_err(|error| first_line(&error))
             };
-            described = in_time(describing).await.ok();
+            described = self.in_time(&long, describing).await.ok();
         }
         Ok(Seen { imports, hooks, described })
     }
@@ -213,14 +215,14 @@ impl Loader {
         let component = self.compile(instrumented).await?;
         check_imports(&self.machine.engine, &component, &identity.grants)?;
         let pre = self.link(&component)?;
-        let mut store = self.store(identity)?;
+        let (mut store, long) = self.store(identity)?;
         let _running = self.machine.running();
         let initialising = async {
             let (guest, instance) = self.begin(&mut store, &pre).await?;
             guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
             Ok(instance)
         };
-        let initialised = in_time(initialising).await;
+        let initialised = self.in_time(&long, initialising).await;
         let instance = initialised.map_err(|said| init_failed(&said))?;
         let mut state = Frozen { store, instance, failure: None };
         let frozen = Wizer::new().snapshot_component(context, &mut state).await.map_err(|error| {
@@ -253,13 +255,16 @@ impl Loader {
         is_frozen: bool,
     ) -> Result<(), String> {
         let Ok(test) = exports::self_test::GuestIndices::new(pre) else { return Ok(()) };
-        let mut store = self.store(identity)?;
-        let (guest, instance) = self.begin(&mut store, pre).await?;
-        if !is_frozen {
-            guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
-        }
-        let test = test.load(&mut store, &instance).map_err(|error| first_line(&error))?;
-        test.call_run(&mut store).await.map_err(|error| first_line(&error))?
+        let (mut store, long) = self.store(identity)?;
+        let trying = async {
+            let (guest, instance) = self.begin(&mut store, pre).await?;
+            if !is_frozen {
+                guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
+            }
+            let test = test.load(&mut store, &instance).map_err(|error| first_line(&error))?;
+            test.call_run(&mut store).await.map_err(|error| first_line(&error))?
+        };
+        self.in_time(&long, trying).await
     }
 
     /// Compiles on a thread of its own: seconds for a large component.
@@ -273,10 +278,21 @@ impl Loader {
         self.linker.instantiate_pre(component).map_err(|error| first_line(&error))
     }
 
-    fn store(&self, identity: &Arc<Identity>) -> Result<Store<State>, String> {
+    fn store(&self, identity: &Arc<Identity>) -> Result<(Store<State>, Long), String> {
         let mut store = Store::new(&self.machine.engine, State::setting_up(identity, false));
-        bound(&self.machine, &mut store, INIT_TIME).map_err(|error| first_line(&error))?;
-        Ok(store)
+        let long = bound(&self.machine, &mut store, INIT_TIME).map_err(|error| first_line(&error))?;
+        Ok((store, long))
+    }
+
+    /// Epochs end what runs, this what waits.
+    async fn in_time<T>(
+        &self,
+        long: &Long,
+        called: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        let late = |_| format!("not done within {INIT_TIME:?}");
+        let called = tokio::time::timeout(INIT_TIME + Duration::from_millis(100), called);
+        self.machine.turns.run(long, called).await.map_err(late)?
     }
 }
 
@@ -303,23 +319,20 @@ fn on_one_line(who: &str, said: &str) -> String {
     format!("{who}: {text}")
 }
 
-/// Epochs end what runs, this what waits.
-async fn in_time<T>(called: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let late = |_| format!("not done within {INIT_TIME:?}");
-    tokio::time::timeout(INIT_TIME + Duration::from_millis(100), called).await.map_err(late)?
-}
-
-/// Limits memory, and time from now on.
-pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration) -> wasmtime::Result<()> {
+/// Limits memory, and time from now on. Answers what says so when it takes long.
+pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration) -> wasmtime::Result<Long> {
     store.limiter(|state| &mut state.memory);
     // A guest's strings may all lie in the same octets: what is copied of them is counted, for each crossing.
     store.set_hostcall_fuel(CROSSING_OCTETS_MAX);
+    let long = Long::default();
     if machine.pace == Pace::Fuel {
-        return store.set_fuel(FUEL_MAX);
+        store.set_fuel(FUEL_MAX)?;
+        return Ok(long);
     }
     store.set_epoch_deadline(1);
     let began = std::time::Instant::now();
-    let mut is_first = true;
+    let mut ticks = 0_u32;
+    let noted = long.clone();
     store.epoch_deadline_callback(move |mut running| {
         // Waiting for the world outside is bounded by the whole call's time, not counted as computing.
         let waited = running.data_mut().spent.waited;
@@ -327,9 +340,16 @@ pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration)
             return Ok(UpdateDeadline::Interrupt);
         }
         // Nearly all calls are over before the second tick: let them, and only then let others have a turn.
-        Ok(if std::mem::take(&mut is_first) { UpdateDeadline::Continue(1) } else { UpdateDeadline::Yield(1) })
+        ticks = ticks.saturating_add(1);
+        if ticks == 1 {
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        if ticks >= TICKS_OF_LONG {
+            noted.note();
+        }
+        Ok(UpdateDeadline::Yield(1))
     });
-    Ok(())
+    Ok(long)
 }
 
 /// Unix time in milliseconds.

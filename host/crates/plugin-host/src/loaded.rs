@@ -200,9 +200,10 @@ impl Loaded {
             Some(setup) => (State::setting_up(&self.identity, true), Some((setup, means))),
         };
         let mut store = Store::new(&self.machine.engine, state);
-        if let Err(error) = bound(&self.machine, &mut store, time) {
-            return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new());
-        }
+        let long = match bound(&self.machine, &mut store, time) {
+            Ok(long) => long,
+            Err(error) => return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new()),
+        };
         let _running = self.machine.running();
         let called = async {
             let instance = self.guest.pre.instantiate_async(&mut store).await?;
@@ -213,7 +214,8 @@ impl Loaded {
             }
             ask(&self.guest.hooks, &mut store, &instance, session, call).await
         };
-        let answer = match timeout(time + self.config.limits.wait + GRACE, called).await {
+        let called = timeout(time + self.config.limits.wait + GRACE, called);
+        let answer = match self.machine.turns.run(&long, called).await {
             Ok(Ok(answer)) => answer.map_err(Fault::Answer),
             Ok(Err(error)) => Err(self.fault(&store, &error)),
             Err(_) => Err(Fault::Time(time)),
