@@ -231,17 +231,25 @@ impl Step {
                     has_tls,
                 )))
             }
-            "disconnect" => told(plugin.on_disconnect(session)),
+            "disconnect" => {
+                plugin.on_disconnect(session);
+                told()
+            }
             "outcome" => {
                 let outcomes =
                     self.outcomes.iter().map(OutcomeStep::outcome).collect::<Result<Vec<_>, _>>()?;
-                told(plugin.on_outcomes(&outcomes))
+                plugin.on_outcomes(&outcomes);
+                told()
             }
             "mailbox" => {
                 let events = self.events.iter().map(EventStep::event).collect::<Result<Vec<_>, _>>()?;
-                told(plugin.on_mailbox_events(&events))
+                plugin.on_mailbox_events(&events);
+                told()
             }
-            "tick" => told(plugin.on_tick()),
+            "tick" => {
+                plugin.on_tick();
+                told()
+            }
             other => return Err(format!("there is no hook named {other:?}")),
         })
     }
@@ -309,7 +317,7 @@ impl Step {
 }
 
 /// Who is told has nothing to answer.
-fn told((): ()) -> Value {
+fn told() -> Value {
     json!({"verdict": "told"})
 }
 
