@@ -131,12 +131,19 @@ fn main() -> Result<()> {
         );
         all.push(phases);
     }
+    summarize(&ratios, &all);
+    println!("memory: {before} KiB, then {} KiB", resident(server.pid())?);
+    Ok(())
+}
+
+/// What all rounds come to: for each kind of reply, p99 with and without misbehaviour.
+fn summarize(ratios: &[[f64; 3]], all: &[[Phase; 2]]) {
     for (kind, name) in ["SMTP", "NOOP", "FETCH"].into_iter().enumerate() {
         let mut of: Vec<f64> = ratios.iter().map(|round| round[kind]).collect();
         of.sort_by(f64::total_cmp);
         let pooled = [0, 1].map(|which| {
             let mut times = Times::default();
-            for phases in &all {
+            for phases in all {
                 let phase: &Phase = &phases[which];
                 times.join([&phase.smtp, &phase.noop, &phase.fetch][kind].clone());
             }
@@ -151,8 +158,6 @@ fn main() -> Result<()> {
             of[of.len() - 1]
         );
     }
-    println!("memory: {before} KiB, then {} KiB", resident(server.pid())?);
-    Ok(())
 }
 
 struct Load<'a> {
