@@ -7,6 +7,7 @@ mod fakes;
 #[cfg(all(feature = "fixtures", not(target_family = "wasm")))]
 pub mod fixtures;
 mod parts;
+#[cfg(all(feature = "fixtures", not(target_family = "wasm")))]
 mod told;
 mod words;
 mod world;

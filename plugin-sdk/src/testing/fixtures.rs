@@ -225,11 +225,8 @@ impl Step {
                 let info = &session.info;
                 let has_tls = self.session.tls.is_some();
                 let account = self.account.as_deref();
-                logged_in(plugin.on_login(&self.credentials().login(
-                    account,
-                    info.remote_ip.clone(),
-                    has_tls,
-                )))
+                let login = self.credentials().login(account, info.remote_ip.clone(), has_tls)?;
+                logged_in(plugin.on_login(&login))
             }
             "disconnect" => {
                 plugin.on_disconnect(session);

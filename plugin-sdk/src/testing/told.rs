@@ -20,14 +20,20 @@ impl Credentials {
         }
     }
 
-    pub(super) fn login(&self, account: Option<&str>, remote_ip: String, has_tls: bool) -> Login {
+    pub(super) fn login(
+        &self,
+        account: Option<&str>,
+        remote_ip: String,
+        has_tls: bool,
+    ) -> Result<Login, String> {
         let Attempt { mechanism, identity, has_succeeded } = self.attempt(account);
         let protocol = match self.protocol.as_deref() {
             Some("pop3") => Protocol::Pop3,
             Some("smtp") => Protocol::Smtp,
-            _ => Protocol::Imap,
+            Some("imap") | None => Protocol::Imap,
+            Some(other) => return Err(format!("protocol: {other:?} is not smtp, pop3 or imap")),
         };
-        Login { protocol, account: identity, mechanism, remote_ip, has_tls, has_succeeded }
+        Ok(Login { protocol, account: identity, mechanism, remote_ip, has_tls, has_succeeded })
     }
 }
 
@@ -113,4 +119,20 @@ fn status(text: &str) -> Result<(u8, u16, u16), String> {
     let class = part()?.parse().map_err(|_| wrong())?;
     let subject = part()?.parse().map_err(|_| wrong())?;
     Ok((class, subject, part()?.parse().map_err(|_| wrong())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_is_one_of_three() {
+        let login = |protocol: Option<&str>| {
+            let of = Credentials { mechanism: None, succeeded: None, protocol: protocol.map(str::to_owned) };
+            of.login(None, "192.0.2.1".to_owned(), true).map(|login| login.protocol)
+        };
+        assert_eq!(login(None).unwrap(), Protocol::Imap);
+        assert_eq!(login(Some("pop3")).unwrap(), Protocol::Pop3);
+        assert!(login(Some("jmap")).unwrap_err().contains("jmap"));
+    }
 }

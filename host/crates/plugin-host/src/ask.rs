@@ -3,8 +3,8 @@
 use maitred_mail::Class;
 use maitred_policy::facts::{self, plain};
 use maitred_policy::{
-    Answer, Decision, HookCall, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts,
-    MessageFacts, OutcomeFacts, OutcomeKind, SessionFacts,
+    Answer, Decision, LoginAttempt, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts, MessageFacts,
+    OutcomeFacts, OutcomeKind, Question, SessionFacts,
 };
 use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
@@ -23,26 +23,26 @@ pub(crate) async fn ask(
     hooks: &Hooks,
     store: &mut Store<State>,
     instance: &Instance,
-    session: &SessionFacts,
-    call: HookCall<'_>,
+    session: SessionFacts,
+    question: Question,
 ) -> Came {
-    store.data_mut().set_subject(session, call);
-    match call {
-        HookCall::Resolve(..)
-        | HookCall::Route(..)
-        | HookCall::Deliver(..)
-        | HookCall::Outcomes(_)
-        | HookCall::Login(_)
-        | HookCall::Mailbox(_)
-        | HookCall::Tick => ask_other(hooks, store, instance, session, call).await,
-        HookCall::Connect
-        | HookCall::Helo(_)
-        | HookCall::Auth(_)
-        | HookCall::Mail(_)
-        | HookCall::Rcpt(..)
-        | HookCall::Headers(_)
-        | HookCall::Message(_)
-        | HookCall::Disconnect => ask_filter(hooks, store, instance, session, call).await,
+    store.data_mut().set_subject(&session, question.as_call());
+    match question {
+        Question::Resolve(..)
+        | Question::Route(..)
+        | Question::Deliver(..)
+        | Question::Outcomes(_)
+        | Question::Login(_)
+        | Question::Mailbox(_)
+        | Question::Tick => ask_other(hooks, store, instance, session, question).await,
+        Question::Connect
+        | Question::Helo(_)
+        | Question::Auth(_)
+        | Question::Mail(_)
+        | Question::Rcpt(..)
+        | Question::Headers(_)
+        | Question::Message(_)
+        | Question::Disconnect => ask_filter(hooks, store, instance, session, question).await,
     }
 }
 
@@ -50,42 +50,42 @@ async fn ask_filter(
     hooks: &Hooks,
     store: &mut Store<State>,
     instance: &Instance,
-    session: &SessionFacts,
-    call: HookCall<'_>,
+    session: SessionFacts,
+    question: Question,
 ) -> Came {
     let s = give_session(store, session)?;
-    let answer = match call {
-        HookCall::Connect => match &hooks.connect {
+    let answer = match question {
+        Question::Connect => match &hooks.connect {
             Some(hook) => hook.load(&mut *store, instance)?.call_on_connect(store, s).await?,
             None => return nothing(),
         },
-        HookCall::Helo(name) => match &hooks.helo {
-            Some(hook) => hook.load(&mut *store, instance)?.call_on_helo(store, s, name).await?,
+        Question::Helo(name) => match &hooks.helo {
+            Some(hook) => hook.load(&mut *store, instance)?.call_on_helo(store, s, &name).await?,
             None => return nothing(),
         },
-        HookCall::Auth(login) => match &hooks.auth {
-            Some(hook) => hook.load(&mut *store, instance)?.call_on_auth(store, s, &attempt(login)).await?,
+        Question::Auth(login) => match &hooks.auth {
+            Some(hook) => hook.load(&mut *store, instance)?.call_on_auth(store, s, &attempt(&login)).await?,
             None => return nothing(),
         },
-        HookCall::Mail(path) => match &hooks.mail {
-            Some(hook) => hook.load(&mut *store, instance)?.call_on_mail(store, s, &plain(path)).await?,
+        Question::Mail(path) => match &hooks.mail {
+            Some(hook) => hook.load(&mut *store, instance)?.call_on_mail(store, s, &plain(&path)).await?,
             None => return nothing(),
         },
-        HookCall::Rcpt(path, to) => match &hooks.rcpt {
+        Question::Rcpt(path, to) => match &hooks.rcpt {
             Some(hook) => {
                 let guest = hook.load(&mut *store, instance)?;
-                guest.call_on_rcpt(store, s, &facts::plain(path), &to_recipient(to)).await?
+                guest.call_on_rcpt(store, s, &facts::plain(&path), &to_recipient(&to)).await?
             }
             None => return nothing(),
         },
-        HookCall::Headers(facts) => match &hooks.headers {
+        Question::Headers(facts) => match &hooks.headers {
             Some(hook) => {
                 let message = give_message(store, facts, false)?;
                 hook.load(&mut *store, instance)?.call_on_headers(store, s, message).await?
             }
             None => return nothing(),
         },
-        HookCall::Message(facts) => match &hooks.message {
+        Question::Message(facts) => match &hooks.message {
             Some(hook) => {
                 let message = give_message(store, facts, true)?;
                 hook.load(&mut *store, instance)?.call_on_message(store, s, message).await?
@@ -106,18 +106,18 @@ async fn ask_other(
     hooks: &Hooks,
     store: &mut Store<State>,
     instance: &Instance,
-    session: &SessionFacts,
-    call: HookCall<'_>,
+    session: SessionFacts,
+    question: Question,
 ) -> Came {
-    match call {
-        HookCall::Resolve(path, to) => {
+    match question {
+        Question::Resolve(path, to) => {
             let Some(hook) = &hooks.resolve else { return told() };
             let s = give_session(store, session)?;
             let guest = hook.load(&mut *store, instance)?;
-            let answer = guest.call_on_resolve(store, s, &plain(path), &to.to_string()).await?;
+            let answer = guest.call_on_resolve(store, s, &plain(&path), &to.to_string()).await?;
             Ok(routing::resolution(answer).map(Answer::Resolution))
         }
-        HookCall::Route(facts, domain, candidates) => {
+        Question::Route(facts, domain, candidates) => {
             let Some(hook) = &hooks.route else { return told() };
             let message = give_message(store, facts, true)?;
             let candidates: Vec<_> = candidates.iter().map(routing::to_hop).collect();
@@ -125,27 +125,27 @@ async fn ask_other(
             let answer = guest.call_on_route(store, message, &domain.to_string(), &candidates).await?;
             Ok(routing::route(answer).map(Answer::Route))
         }
-        HookCall::Deliver(facts, to, account) => {
+        Question::Deliver(facts, to, account) => {
             let Some(hook) = &hooks.deliver else { return told() };
             let s = give_session(store, session)?;
             let message = give_message(store, facts, true)?;
             let guest = hook.load(&mut *store, instance)?;
             let answer =
-                guest.call_on_deliver(store, s, message, &to_recipient(to), &account.to_string()).await?;
+                guest.call_on_deliver(store, s, message, &to_recipient(&to), &account.to_string()).await?;
             Ok(routing::delivery(answer).map(Answer::Delivery))
         }
-        HookCall::Login(of) => {
+        Question::Login(of) => {
             let Some(hook) = &hooks.login else { return told() };
-            let answer = hook.load(&mut *store, instance)?.call_on_login(store, &login_attempt(of)).await?;
+            let answer = hook.load(&mut *store, instance)?.call_on_login(store, &login_attempt(&of)).await?;
             Ok(routing::login(answer).map(Answer::Login))
         }
-        HookCall::Outcomes(outcomes) => {
+        Question::Outcomes(outcomes) => {
             let Some(hook) = &hooks.outcome else { return told() };
             let outcomes: Vec<_> = outcomes.iter().map(outcome).collect();
             hook.load(&mut *store, instance)?.call_on_outcomes(store, &outcomes).await?;
             told()
         }
-        HookCall::Mailbox(events) => {
+        Question::Mailbox(events) => {
             let Some(hook) = &hooks.mailbox else { return told() };
             let events: Vec<_> = events.iter().map(mailbox_event).collect();
             hook.load(&mut *store, instance)?.call_on_mailbox_events(store, &events).await?;
@@ -169,16 +169,16 @@ fn told() -> Came {
     Ok(Ok(Answer::Told))
 }
 
-fn give_session(store: &mut Store<State>, facts: &SessionFacts) -> wasmtime::Result<Resource<SessionHandle>> {
-    Ok(store.data_mut().table.push(SessionHandle { facts: facts.clone() })?)
+fn give_session(store: &mut Store<State>, facts: SessionFacts) -> wasmtime::Result<Resource<SessionHandle>> {
+    Ok(store.data_mut().table.push(SessionHandle { facts })?)
 }
 
 fn give_message(
     store: &mut Store<State>,
-    facts: &MessageFacts,
+    facts: MessageFacts,
     has_body: bool,
 ) -> wasmtime::Result<Resource<MessageHandle>> {
-    Ok(store.data_mut().table.push(MessageHandle { facts: facts.clone(), has_body, parts: None })?)
+    Ok(store.data_mut().table.push(MessageHandle { facts, has_body, parts: None })?)
 }
 
 fn attempt(login: &LoginFacts) -> exports::auth_hook::Attempt {

@@ -145,7 +145,7 @@ impl Bench {
         Ok(replay)
     }
 
-    async fn again(&self, loaded: &Loaded, record: &Record) -> Result<(String, usize), String> {
+    async fn again(&self, loaded: &Arc<Loaded>, record: &Record) -> Result<(String, usize), String> {
         let (session, question) = record.step.question()?;
         let hook = question.as_call().hook();
         if !loaded.has(hook) {
@@ -164,7 +164,8 @@ impl Bench {
         Ok((told(Some(&ran.answer)), fresh))
     }
 
-    pub(crate) async fn load(&self, component: &[u8], config: &PluginConfig) -> Result<Loaded, String> {
-        self.loader.load(component, config, Origin::Configured, &Arc::<Metrics>::default()).await
+    pub(crate) async fn load(&self, component: &[u8], config: &PluginConfig) -> Result<Arc<Loaded>, String> {
+        let metrics = Arc::<Metrics>::default();
+        self.loader.load(component, config, Origin::Configured, &metrics).await.map(Arc::new)
     }
 }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use crate::turns::Turns;
+use crate::lane::{Lane, Long};
 
 /// How many instances there can be at a time, over all plugins.
 pub(crate) const INSTANCES_MAX: usize = 128;
@@ -30,12 +30,12 @@ pub(crate) struct Machine {
     pub(crate) engine: Engine,
     pub(crate) pace: Pace,
     /// A permit for each call that may run: the pool is never found empty.
-    pub(crate) calls: Semaphore,
-    /// Which of the calls that take long compute.
-    pub(crate) turns: Turns,
+    pub(crate) calls: Arc<Semaphore>,
+    /// Where calls that take long compute; none where there is no runtime.
+    lane: Option<Lane>,
     running: AtomicUsize,
     ticker: OnceLock<Thread>,
-    /// Whose workers run the calls; none on the bench.
+    /// Whose workers run the calls; none where there is no runtime.
     workers: Option<Handle>,
 }
 
@@ -53,14 +53,15 @@ pub(crate) struct Running(Arc<Machine>);
 
 impl Machine {
     pub(crate) fn start(pace: Pace) -> wasmtime::Result<Arc<Self>> {
+        let workers = Handle::try_current().ok();
         let machine = Arc::new(Self {
             engine: Engine::new(&config(pace))?,
             pace,
-            calls: Semaphore::new(INSTANCES_MAX - INSTANCES_FOR_LOADS),
-            turns: Turns::new(),
+            calls: Arc::new(Semaphore::new(INSTANCES_MAX - INSTANCES_FOR_LOADS)),
+            lane: workers.as_ref().map(Lane::start).transpose()?,
             running: AtomicUsize::new(0),
             ticker: OnceLock::new(),
-            workers: Handle::try_current().ok(),
+            workers,
         });
         let weak = Arc::downgrade(&machine);
         // An OS thread and no task: a plugin that holds every worker must still be interrupted.
@@ -69,6 +70,18 @@ impl Machine {
         // Set once, just above by nobody.
         let _ = machine.ticker.set(thread.thread().clone());
         Ok(machine)
+    }
+
+    /// Runs what computes in a sandbox to its end: here, and in the lane once it takes long.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        long: &Long,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match &self.lane {
+            Some(lane) => lane.run(long, call).await,
+            None => call.await,
+        }
     }
 
     pub(crate) fn running(self: &Arc<Self>) -> Running {

@@ -17,6 +17,7 @@ mod grants;
 mod herald;
 mod hooks;
 mod host;
+mod lane;
 mod load;
 mod loaded;
 mod metrics;
@@ -29,7 +30,6 @@ mod stats;
 mod step;
 mod tick;
 mod trial;
-mod turns;
 mod versions;
 mod watch;
 

@@ -17,10 +17,10 @@ use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine, Pace};
 use crate::grants::{Grants, needed};
 use crate::hooks::Hooks;
+use crate::lane::Long;
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
 use crate::state::{Identity, State};
-use crate::turns::Long;
 
 /// A component larger than this is not looked at.
 pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
@@ -28,8 +28,8 @@ pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
 const CROSSING_OCTETS_MAX: usize = 64 << 20;
 /// Instructions of a replayed call, or of its `init`: some seconds' worth.
 const FUEL_MAX: u64 = 10_000_000_000;
-/// Who still computes at so many ticks takes long. A short call that a busy machine stopped in its middle meets one or two.
-const TICKS_OF_LONG: u32 = 4;
+/// Who still computes at so many ticks takes long. A short call that a busy machine stopped in its middle meets one as a rule.
+const TICKS_OF_LONG: u32 = 2;
 /// `init` may take so long.
 const INIT_TIME: Duration = Duration::from_secs(5);
 
@@ -98,8 +98,9 @@ impl Loader {
         }
         let (mut store, long) = self.store(&identity)?;
         let _running = self.machine.running();
-        let describing = async {
-            let (guest, _) = self.begin(&mut store, &pre).await?;
+        let begins = pre.clone();
+        let describing = async move {
+            let (guest, _) = begin(&mut store, &begins).await?;
             let described = guest.call_describe(&mut store).await.map_err(|error| first_line(&error))?;
             if !is_frozen {
                 let set_up = guest.call_init(&mut store).await.map_err(|error| first_line(&error));
@@ -196,8 +197,8 @@ impl Loader {
         if let Ok(pre) = self.link(&component) {
             let (mut store, long) = self.store(&identity)?;
             let _running = self.machine.running();
-            let describing = async {
-                let (guest, _) = self.begin(&mut store, &pre).await?;
+            let describing = async move {
+                let (guest, _) = begin(&mut store, &pre).await?;
                 guest.call_describe(&mut store).await.map_err(|error| first_line(&error))
             };
             described = self.in_time(&long, describing).await.ok();
@@ -217,13 +218,13 @@ impl Loader {
         let pre = self.link(&component)?;
         let (mut store, long) = self.store(identity)?;
         let _running = self.machine.running();
-        let initialising = async {
-            let (guest, instance) = self.begin(&mut store, &pre).await?;
+        let initialising = async move {
+            let (guest, instance) = begin(&mut store, &pre).await?;
             guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
-            Ok(instance)
+            Ok((store, instance))
         };
         let initialised = self.in_time(&long, initialising).await;
-        let instance = initialised.map_err(|said| init_failed(&said))?;
+        let (store, instance) = initialised.map_err(|said| init_failed(&said))?;
         let mut state = Frozen { store, instance, failure: None };
         let frozen = Wizer::new().snapshot_component(context, &mut state).await.map_err(|error| {
             format!("what `init` left in its memory cannot be kept for later calls: {}", first_line(&error))
@@ -232,19 +233,6 @@ impl Loader {
             Some(failure) => Err(format!("its memory cannot be read: {failure}")),
             None => Ok(frozen),
         }
-    }
-
-    /// An instance, and its lifecycle.
-    async fn begin(
-        &self,
-        store: &mut Store<State>,
-        pre: &InstancePre<State>,
-    ) -> Result<(exports::lifecycle::Guest, Instance), String> {
-        let lifecycle =
-            exports::lifecycle::GuestIndices::new(pre).map_err(|_| "it exports no lifecycle".to_owned())?;
-        let instance = pre.instantiate_async(&mut *store).await.map_err(|error| first_line(&error))?;
-        let guest = lifecycle.load(store, &instance).map_err(|error| first_line(&error))?;
-        Ok((guest, instance))
     }
 
     /// What it tries on itself, if it does, in an instance as a call has it.
@@ -256,8 +244,9 @@ impl Loader {
     ) -> Result<(), String> {
         let Ok(test) = exports::self_test::GuestIndices::new(pre) else { return Ok(()) };
         let (mut store, long) = self.store(identity)?;
-        let trying = async {
-            let (guest, instance) = self.begin(&mut store, pre).await?;
+        let pre = pre.clone();
+        let trying = async move {
+            let (guest, instance) = begin(&mut store, &pre).await?;
             if !is_frozen {
                 guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
             }
@@ -280,20 +269,33 @@ impl Loader {
 
     fn store(&self, identity: &Arc<Identity>) -> Result<(Store<State>, Long), String> {
         let mut store = Store::new(&self.machine.engine, State::setting_up(identity, false));
-        let long = bound(&self.machine, &mut store, INIT_TIME).map_err(|error| first_line(&error))?;
+        let long = Long::default();
+        bound(&self.machine, &mut store, INIT_TIME, &long).map_err(|error| first_line(&error))?;
         Ok((store, long))
     }
 
     /// Epochs end what runs, this what waits.
-    async fn in_time<T>(
+    async fn in_time<T: Send + 'static>(
         &self,
         long: &Long,
-        called: impl Future<Output = Result<T, String>>,
+        called: impl Future<Output = Result<T, String>> + Send + 'static,
     ) -> Result<T, String> {
         let late = |_| format!("not done within {INIT_TIME:?}");
         let called = tokio::time::timeout(INIT_TIME + Duration::from_millis(100), called);
-        self.machine.turns.run(long, called).await.map_err(late)?
+        self.machine.run(long, called).await.map_err(late)?
     }
+}
+
+/// An instance, and its lifecycle.
+async fn begin(
+    store: &mut Store<State>,
+    pre: &InstancePre<State>,
+) -> Result<(exports::lifecycle::Guest, Instance), String> {
+    let lifecycle =
+        exports::lifecycle::GuestIndices::new(pre).map_err(|_| "it exports no lifecycle".to_owned())?;
+    let instance = pre.instantiate_async(&mut *store).await.map_err(|error| first_line(&error))?;
+    let guest = lifecycle.load(store, &instance).map_err(|error| first_line(&error))?;
+    Ok((guest, instance))
 }
 
 /// What a component says by itself.
@@ -319,15 +321,19 @@ fn on_one_line(who: &str, said: &str) -> String {
     format!("{who}: {text}")
 }
 
-/// Limits memory, and time from now on. Answers what says so when it takes long.
-pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration) -> wasmtime::Result<Long> {
+/// Limits memory, and time from now on. `long` says so when it takes long.
+pub(crate) fn bound(
+    machine: &Machine,
+    store: &mut Store<State>,
+    time: Duration,
+    long: &Long,
+) -> wasmtime::Result<()> {
     store.limiter(|state| &mut state.memory);
     // A guest's strings may all lie in the same octets: what is copied of them is counted, for each crossing.
     store.set_hostcall_fuel(CROSSING_OCTETS_MAX);
-    let long = Long::default();
     if machine.pace == Pace::Fuel {
         store.set_fuel(FUEL_MAX)?;
-        return Ok(long);
+        return Ok(());
     }
     store.set_epoch_deadline(1);
     let began = std::time::Instant::now();
@@ -341,15 +347,13 @@ pub(crate) fn bound(machine: &Machine, store: &mut Store<State>, time: Duration)
         }
         // Nearly all calls are over before the second tick: let them, and only then let others have a turn.
         ticks = ticks.saturating_add(1);
-        if ticks == 1 {
+        if ticks < TICKS_OF_LONG {
             return Ok(UpdateDeadline::Continue(1));
         }
-        if ticks >= TICKS_OF_LONG {
-            noted.note();
-        }
+        noted.note();
         Ok(UpdateDeadline::Yield(1))
     });
-    Ok(long)
+    Ok(())
 }
 
 /// Unix time in milliseconds.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maitred_policy::{Answer, Ask, Fault, Hook, HookCall, Outside, Reply, SessionFacts};
+use maitred_policy::{Answer, Ask, Fault, Hook, HookCall, Outside, Question, Reply, SessionFacts};
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::timeout;
 use wasmtime::component::InstancePre;
@@ -15,6 +15,7 @@ use crate::breaker::{Breaker, Turn};
 use crate::config::PluginConfig;
 use crate::engine::Machine;
 use crate::hooks::Hooks;
+use crate::lane::Long;
 use crate::load::{bound, first_line, now_ms};
 use crate::outside::Void;
 use crate::state::{Exhausted, Identity, Means, Seed, State};
@@ -34,7 +35,7 @@ pub(crate) struct Loaded {
     pub(crate) stats: Stats,
     /// One for each hook: where it fails, it is left alone.
     breakers: [Breaker; Hook::ALL.len()],
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 /// What the loader made of a component.
@@ -48,6 +49,9 @@ pub(crate) struct Guest {
     /// BLAKE3 of the component, hexadecimal.
     pub(crate) digest: String,
 }
+
+/// What came of a call, what it used, and what it asked outside.
+type Called = (Result<Answer, Fault>, Used, Vec<(Ask, Reply)>);
 
 /// Where a component came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +95,7 @@ impl Loaded {
             machine,
             origin,
             version: format!("{}@{short}", guest.version).into(),
-            slots: Semaphore::new(config.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS)),
+            slots: Arc::new(Semaphore::new(config.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             stats: Stats::new(),
             breakers: std::array::from_fn(|_| Breaker::new(Instant::now())),
             identity,
@@ -129,7 +133,12 @@ impl Loaded {
     }
 
     /// Asks it, unless it failed too often.
-    pub(crate) async fn run_guarded(&self, session: &SessionFacts, call: HookCall<'_>, means: Means) -> Ran {
+    pub(crate) async fn run_guarded(
+        self: &Arc<Self>,
+        session: &SessionFacts,
+        call: HookCall<'_>,
+        means: Means,
+    ) -> Ran {
         let breaker = self.breakers.get(call.hook() as usize);
         if breaker.is_some_and(|breaker| !breaker.may_call(Instant::now())) {
             let answer = Err(Fault::Broken);
@@ -163,7 +172,12 @@ impl Loaded {
     }
 
     /// Asks it.
-    pub(crate) async fn run(&self, session: &SessionFacts, call: HookCall<'_>, means: Means) -> Ran {
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        session: &SessionFacts,
+        call: HookCall<'_>,
+        means: Means,
+    ) -> Ran {
         let began = Instant::now();
         let (answer, used, transcript) = self.run_in_time(session, call, means).await;
         let used = Used { elapsed: began.elapsed(), ..used };
@@ -172,7 +186,7 @@ impl Loaded {
     }
 
     /// Asks it with its effects void; nothing is counted.
-    pub(crate) async fn rehearse(&self, session: &SessionFacts, call: HookCall<'_>) -> Ran {
+    pub(crate) async fn rehearse(self: &Arc<Self>, session: &SessionFacts, call: HookCall<'_>) -> Ran {
         let means = Means {
             outside: Arc::new(Void::over(Arc::clone(&self.outside), Arc::default())),
             now_ms: now_ms(),
@@ -186,24 +200,45 @@ impl Loaded {
     }
 
     async fn run_in_time(
-        &self,
+        self: &Arc<Self>,
         session: &SessionFacts,
         call: HookCall<'_>,
         means: Means,
-    ) -> (Result<Answer, Fault>, Used, Vec<(Ask, Reply)>) {
+    ) -> Called {
         let time = self.config.limits.time;
-        let slots = async { Ok((self.slots.acquire().await?, self.machine.calls.acquire().await?)) };
-        let free = timeout(time, slots).await.ok().and_then(Result::<_, AcquireError>::ok);
-        let Some(_slots) = free else { return (Err(Fault::Busy(time)), Used::default(), Vec::new()) };
+        let free = async {
+            let own = Arc::clone(&self.slots).acquire_owned().await?;
+            Ok((own, Arc::clone(&self.machine.calls).acquire_owned().await?))
+        };
+        let free = timeout(time, free).await.ok().and_then(Result::<_, AcquireError>::ok);
+        let Some(slots) = free else { return (Err(Fault::Busy(time)), Used::default(), Vec::new()) };
+        let long = Long::default();
+        let called = Arc::clone(self).call(session.clone(), call.to_question(), means, long.clone());
+        let called = async move {
+            // Held for as long as the sandbox is there.
+            let _slots = slots;
+            called.await
+        };
+        self.machine.run(&long, called).await
+    }
+
+    /// One call in a sandbox of its own.
+    async fn call(
+        self: Arc<Self>,
+        session: SessionFacts,
+        question: Question,
+        means: Means,
+        long: Long,
+    ) -> Called {
+        let time = self.config.limits.time;
         let (state, later) = match &self.guest.setup {
             None => (State::new(&self.identity, means), None),
             Some(setup) => (State::setting_up(&self.identity, true), Some((setup, means))),
         };
         let mut store = Store::new(&self.machine.engine, state);
-        let long = match bound(&self.machine, &mut store, time) {
-            Ok(long) => long,
-            Err(error) => return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new()),
-        };
+        if let Err(error) = bound(&self.machine, &mut store, time, &long) {
+            return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new());
+        }
         let _running = self.machine.running();
         let called = async {
             let instance = self.guest.pre.instantiate_async(&mut store).await?;
@@ -212,10 +247,9 @@ impl Loaded {
                 set_up.map_err(wasmtime::Error::msg)?;
                 store.data_mut().begin(means);
             }
-            ask(&self.guest.hooks, &mut store, &instance, session, call).await
+            ask(&self.guest.hooks, &mut store, &instance, session, question).await
         };
-        let called = timeout(time + self.config.limits.wait + GRACE, called);
-        let answer = match self.machine.turns.run(&long, called).await {
+        let answer = match timeout(time + self.config.limits.wait + GRACE, called).await {
             Ok(Ok(answer)) => answer.map_err(Fault::Answer),
             Ok(Err(error)) => Err(self.fault(&store, &error)),
             Err(_) => Err(Fault::Time(time)),

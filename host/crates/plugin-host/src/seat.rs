@@ -160,7 +160,7 @@ fn as_it_is(session: &SessionFacts, plugin: &str) -> SessionFacts {
 
 /// What the version in service says; if it has not that hook, nothing.
 async fn in_its_stead(
-    primary: &Loaded,
+    primary: &Arc<Loaded>,
     session: &SessionFacts,
     call: HookCall<'_>,
     began: Instant,

@@ -335,7 +335,8 @@ impl Step {
                 protocol: match self.protocol.as_deref() {
                     Some("pop3") => LoginProtocol::Pop3,
                     Some("smtp") => LoginProtocol::Smtp,
-                    _ => LoginProtocol::Imap,
+                    Some("imap") | None => LoginProtocol::Imap,
+                    Some(other) => return Err(format!("protocol: {other:?} is not smtp, pop3 or imap")),
                 },
                 login: self.login(),
                 remote: self.session.remote_ip,

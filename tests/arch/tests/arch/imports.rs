@@ -43,8 +43,8 @@ const TABLE: &[(&str, &str, &[&[&str]])] = &[
 /// Crates of others that stand behind one door each.
 const OWNERS: &[(&[&str], &[&str])] = &[
     (&["sled", "argon2", "crc32c"], &["store"]),
-    // Disks; and the terminal, which a password is typed at.
-    (&["rustix"], &["store", "maitred"]),
+    // Disks; threads that are nicer than others; and the terminal, which a password is typed at.
+    (&["rustix"], &["store", "plugin-host", "maitred"]),
     // And whoever builds a resolver, to say that it trusts nobody.
     (&["rustls"], &["tls", "dns", "msgauth"]),
     (&["tokio-rustls", "rcgen", "webpki-roots", "rustls-pemfile", "instant-acme"], &["tls"]),

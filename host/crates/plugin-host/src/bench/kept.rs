@@ -10,6 +10,7 @@ use wasmtime::component::Instance;
 
 use crate::ask::ask;
 use crate::host::PluginHost;
+use crate::lane::Long;
 use crate::load::{bound, first_line};
 use crate::loaded::Loaded;
 use crate::state::State;
@@ -34,7 +35,8 @@ impl Kept {
         }
         let state = State::new(&loaded.identity, obeyed_means(&loaded, None));
         let mut store = Store::new(&loaded.machine.engine, state);
-        bound(&loaded.machine, &mut store, loaded.config.limits.time).map_err(|error| first_line(&error))?;
+        bound(&loaded.machine, &mut store, loaded.config.limits.time, &Long::default())
+            .map_err(|error| first_line(&error))?;
         let instance = loaded.guest.pre.instantiate_async(&mut store).await;
         let instance = instance.map_err(|error| first_line(&error))?;
         Ok(Self { loaded, store, instance })
@@ -47,9 +49,10 @@ impl Kept {
     pub async fn ask(&mut self, session: &SessionFacts, call: HookCall<'_>) -> Result<Answer, String> {
         let Self { loaded, store, instance } = self;
         store.data_mut().begin(obeyed_means(loaded, None));
-        bound(&loaded.machine, store, loaded.config.limits.time).map_err(|error| first_line(&error))?;
+        bound(&loaded.machine, store, loaded.config.limits.time, &Long::default())
+            .map_err(|error| first_line(&error))?;
         let _running = loaded.machine.running();
-        let came = ask(&loaded.guest.hooks, store, instance, session, call).await;
+        let came = ask(&loaded.guest.hooks, store, instance, session.clone(), call.to_question()).await;
         came.map_err(|error| first_line(&error))?
     }
 }
