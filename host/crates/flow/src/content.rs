@@ -51,6 +51,8 @@ pub struct Content {
     draft: Draft,
     /// Is fed with head, separator and body as they came.
     builder: StructureBuilder,
+    /// What it made of them, once somebody asked.
+    structure: Option<Arc<Structure>>,
     /// The head is not the one that `builder` saw.
     is_head_edited: bool,
     head_octets_max: usize,
@@ -68,6 +70,7 @@ impl Content {
             separator: "\r\n",
             draft,
             builder: StructureBuilder::new(Limits::default()),
+            structure: None,
             is_head_edited: false,
             head_octets_max,
             is_exact: false,
@@ -159,6 +162,7 @@ impl Content {
         self.draft = draft;
         self.separator = "\r\n";
         self.builder = StructureBuilder::new(Limits::default());
+        self.structure = None;
         self.builder.push(self.head.as_deref().unwrap_or_default());
         self.builder.push(self.separator.as_bytes());
         self.builder.push(body);
@@ -171,16 +175,33 @@ impl Content {
         self.draft.as_body()
     }
 
+    /// What the message is made of, once all of it is there. `None` under another header section than the one that it came with: that
+    /// may say otherwise what the body is.
+    pub fn structure(&mut self) -> Option<Arc<Structure>> {
+        if self.is_head_edited { None } else { Some(self.finished()) }
+    }
+
+    fn finished(&mut self) -> Arc<Structure> {
+        let builder = &mut self.builder;
+        let finish = || {
+            let builder = std::mem::replace(builder, StructureBuilder::new(Limits::default()));
+            Arc::new(builder.finish())
+        };
+        Arc::clone(self.structure.get_or_insert_with(finish))
+    }
+
     /// How long the message is now.
     pub fn octets(&self) -> u64 {
         (self.gathered.len() + self.head().len() + self.separator.len()) as u64 + self.draft.octets()
     }
 
     /// What the store takes: `local_head` (Return-Path, for local readers only) and `trace` (Received) above the message.
-    pub fn into_body(self, local_head: &str, trace: &str) -> NewBody {
+    pub fn into_body(mut self, local_head: &str, trace: &str) -> NewBody {
         let head = [local_head.as_bytes(), trace.as_bytes(), self.head(), self.separator.as_bytes()].concat();
         let above = local_head.len() + trace.len();
-        let structure = self.builder.finish();
+        let structure = self.finished();
+        self.structure = None;
+        let structure = Arc::unwrap_or_clone(structure);
         let structure = if self.is_head_edited {
             structure.with_header(&head, Limits::default())
         } else {

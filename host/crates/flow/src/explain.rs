@@ -306,6 +306,7 @@ fn message(
             parameters: MailParameters::default(),
             recipients: vec![to.clone()],
         },
+        structure: None,
         original: Some(Original { head: head.clone(), body: Arc::clone(&body) }),
         head,
         body,

@@ -22,8 +22,13 @@ pub(crate) struct Place {
 /// Octets that are looked at in one go.
 const PIECE_OCTETS: usize = 64 << 10;
 
-/// Takes the message apart.
+/// Takes the message apart, unless that was done when it came.
 pub(crate) async fn find(facts: &MessageFacts) -> Result<Vec<Place>> {
+    let mut places = Vec::new();
+    if let Some(structure) = &facts.structure {
+        flatten(&structure.root, None, &mut places);
+        return Ok(places);
+    }
     let mut builder = StructureBuilder::new(Limits::default());
     builder.push(&facts.head);
     builder.push(b"\r\n");
@@ -37,7 +42,6 @@ pub(crate) async fn find(facts: &MessageFacts) -> Result<Vec<Place>> {
         at += piece.len() as u64;
         take_turns(&piece).await;
     }
-    let mut places = Vec::new();
     flatten(&builder.finish().root, None, &mut places);
     Ok(places)
 }

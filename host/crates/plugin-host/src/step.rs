@@ -402,6 +402,7 @@ impl Step {
             },
             head,
             body: Arc::new(body),
+            structure: None,
             original: None,
             symbols: self.symbols.clone(),
             tags: self.tags.clone(),

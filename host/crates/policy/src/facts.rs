@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use maitred_mail::mime::Structure;
 use maitred_mail::{
     Address, Body, Domain, EnhancedStatus, Envelope, MessageId, Recipient, ReversePath, Timestamp,
 };
@@ -214,6 +215,8 @@ pub struct MessageFacts {
     pub head: Bytes,
     /// What follows the empty line. Empty and unread at [`Hook::Headers`].
     pub body: Arc<dyn Body>,
+    /// What head, empty line and body are made of, where that was found while they came; nobody takes them apart again then.
+    pub structure: Option<Arc<Structure>>,
     /// As it came, where plugins may have made something else of it.
     pub original: Option<Original>,
     /// Findings of plugins that ran earlier: name, score.

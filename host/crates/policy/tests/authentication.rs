@@ -109,6 +109,7 @@ fn message(id: u64, reverse_path: &ReversePath) -> MessageFacts {
         },
         head: Bytes::from_static(b"A: b\r\n"),
         body: Arc::new(Bytes::from_static(b"hi\r\n")),
+        structure: None,
         original: None,
         symbols: Vec::new(),
         tags: Vec::new(),

@@ -284,6 +284,7 @@ fn message(octets: usize, line: &[u8]) -> Result<MessageFacts> {
         envelope: Envelope { reverse_path, parameters: MailParameters::default(), recipients },
         head: head.into(),
         body: Arc::new(Bytes::from(body(octets, line))),
+        structure: None,
         original: None,
         symbols: Vec::new(),
         tags: Vec::new(),

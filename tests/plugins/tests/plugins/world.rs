@@ -145,6 +145,7 @@ pub fn message(subject: &str) -> MessageFacts {
         },
         head: Bytes::from(format!("Subject: {subject}\r\nTo: bob@a.test\r\n")),
         body: Arc::new(Bytes::from_static(b"Hello\r\n")),
+        structure: None,
         original: None,
         symbols: Vec::new(),
         tags: Vec::new(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use maitred_mail::mime::Structure;
 use maitred_mail::{Address, Body, Class, Durable, EnhancedStatus, ForwardPath, Recipient, Timestamp};
 use maitred_policy::{Edit, HeaderPosition, Hook, HookCall, MessageFacts, Original, Outcome, SessionFacts};
 use maitred_smtp::Refusal;
@@ -156,12 +157,12 @@ impl Receive {
                 }
             })
             .collect();
-        let body = content.body();
+        let (body, structure) = (content.body(), content.structure());
         let filing = Filing {
             house: &self.house,
             chain: &transaction.chain,
             session: &self.facts,
-            message: transaction.facts(content, body),
+            message: transaction.facts(content, body, structure),
         };
         let filed = filing.file(&places, parcel).await;
         transaction.judgement.hear(filed.said);
@@ -280,7 +281,7 @@ impl Transaction {
         if self.chain.is_silent(Hook::Headers) {
             return;
         }
-        let facts = self.facts(content, Arc::new(Bytes::new()));
+        let facts = self.facts(content, Arc::new(Bytes::new()), None);
         let outcome = self.chain.ask(session, HookCall::Headers(&facts)).await;
         let ruling = self.judgement.absorb(outcome);
         if ruling != Ruling::Go {
@@ -300,9 +301,9 @@ impl Transaction {
         let chain = Arc::clone(&self.chain);
         for plugin in chain.of(Hook::Message) {
             let Some(content) = self.content.as_mut() else { break };
-            let body = content.body();
+            let (body, structure) = (content.body(), content.structure());
             let Some(content) = self.content.as_ref() else { break };
-            let facts = self.facts(content, body);
+            let facts = self.facts(content, body, structure);
             let mut outcome = Outcome::silent();
             let called = plugin.call(session, HookCall::Message(&facts)).await;
             let is_decided = outcome.take(plugin.as_ref(), Hook::Message, called);
@@ -328,12 +329,18 @@ impl Transaction {
     }
 
     /// The message as the next plugin sees it.
-    fn facts(&self, content: &Content, body: Arc<dyn Body>) -> MessageFacts {
+    fn facts(
+        &self,
+        content: &Content,
+        body: Arc<dyn Body>,
+        structure: Option<Arc<Structure>>,
+    ) -> MessageFacts {
         MessageFacts {
             id: self.id,
             envelope: self.envelope.clone(),
             head: content.head().clone(),
             body,
+            structure,
             original: self.original.clone(),
             symbols: self.judgement.symbols.clone(),
             tags: self.judgement.tags.clone(),

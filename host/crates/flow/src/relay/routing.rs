@@ -97,6 +97,7 @@ impl Relay {
             },
             head,
             body: Arc::new(Rest { content, from: from as u64 }),
+            structure: None,
             original: None,
             symbols: Vec::new(),
             tags: Vec::new(),
