@@ -145,6 +145,9 @@ fn serve(cli: &Cli) -> Result<(), End> {
     let config = load(cli)?;
     let user = config.user()?;
     start_log(&config.log)?;
+    if !maitred_plugin_host::prepare() {
+        tracing::debug!("the kernel does not tell which pages a plugin wrote: more is copied for each call");
+    }
     let walls = Walls::raise(&config, user).map_err(Failed)?;
     let served = serve::run(config, cli.data.as_deref(), walls, cli.json);
     block_on(async { served.await.map_err(|error| Failed(error).into()) })

@@ -9,31 +9,59 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-/// How much nicer its threads are than the workers (setpriority(2)): where all processors are busy, one of them has about a tenth of what
+/// How much nicer its threads are than the workers (setpriority(2)): where all processors are busy, one of them has about a third of what
 /// a worker has.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// Says that a call takes long: its ticks do, and who runs it looks.
 #[derive(Clone, Default)]
-pub(crate) struct Long(Arc<AtomicBool>);
+pub(crate) struct Long(Arc<Progress>);
+
+#[derive(Default)]
+struct Progress {
+    is_long: AtomicBool,
+    /// Nanoseconds of a processor, since it was moved.
+    computed: AtomicU64,
+}
 
 impl Long {
     /// It does.
     pub(crate) fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_long.store(true, Ordering::Relaxed);
+    }
+
+    /// What it computed since it was moved: what it waited for its turn or for a processor is not in it.
+    pub(crate) fn computed(&self) -> Duration {
+        Duration::from_nanos(self.0.computed.load(Ordering::Relaxed))
     }
 
     fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_long.load(Ordering::Relaxed)
     }
+
+    /// Polls, and counts what that takes.
+    fn poll<F: Future>(&self, call: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let began = processor_time();
+        let polled = call.poll(context);
+        let nanos = u64::try_from(processor_time().saturating_sub(began).as_nanos()).unwrap_or(u64::MAX);
+        self.0.computed.fetch_add(nanos, Ordering::Relaxed);
+        polled
+    }
+}
+
+/// What this thread has computed so far.
+pub(crate) fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -85,7 +113,7 @@ impl Lane {
             return done;
         }
         let (tell, told) = oneshot::channel();
-        let moved: Call = Box::pin(finish(call, tell));
+        let moved: Call = Box::pin(finish(long.clone(), call, tell));
         let number = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len().max(1);
         let refused = match self.threads.get(number) {
             Some(thread) => thread.send(moved).err().map(|refused| refused.0),
@@ -106,11 +134,13 @@ impl Lane {
 
 /// The rest of a call, unless nobody waits for it. A panic goes to who waits, not to the thread.
 async fn finish<T>(
-    call: Pin<Box<impl Future<Output = T>>>,
+    long: Long,
+    mut call: Pin<Box<impl Future<Output = T>>>,
     mut tell: oneshot::Sender<Result<T, Box<dyn Any + Send>>>,
 ) {
+    let counted = poll_fn(|context| long.poll(call.as_mut(), context));
     let done = tokio::select! {
-        done = AssertUnwindSafe(call).catch_unwind() => done,
+        done = AssertUnwindSafe(counted).catch_unwind() => done,
         () = tell.closed() => return,
     };
     // Who waited may have gone just now.
@@ -135,7 +165,7 @@ async fn by_turns(mut calls: mpsc::UnboundedReceiver<Call>) {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 

@@ -36,6 +36,7 @@ mod watch;
 pub use bench::kept::Kept;
 pub use bench::{Bench, Inspection, Replay, Replayed};
 pub use config::{Bundled, CallLimits, Config, PluginConfig};
+pub use engine::prepare;
 pub use grants::Grants;
 pub use herald::PluginHerald;
 pub use host::{Error, OwnMetric, PluginHost};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maitred_policy::{Hook, Outside};
 use wasmtime::component::{Component, Instance, InstancePre, Lift, Linker, WasmList};
@@ -17,7 +18,7 @@ use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine, Pace};
 use crate::grants::{Grants, needed};
 use crate::hooks::Hooks;
-use crate::lane::Long;
+use crate::lane::{Long, processor_time};
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
 use crate::state::{Identity, State};
@@ -28,8 +29,11 @@ pub(crate) const COMPONENT_OCTETS_MAX: u64 = 64 << 20;
 const CROSSING_OCTETS_MAX: usize = 64 << 20;
 /// Instructions of a replayed call, or of its `init`: some seconds' worth.
 const FUEL_MAX: u64 = 10_000_000_000;
-/// Who still computes at so many ticks takes long. A short call that a busy machine stopped in its middle meets one as a rule.
-const TICKS_OF_LONG: u32 = 2;
+/// Who computes for so long behind its first tick takes long: about the time to the second. What a busy machine kept from computing meets
+/// ticks, too, and does not.
+const LONG: Duration = Duration::from_micros(900);
+/// A call that takes long may compute for its time. Where others keep it from computing, it has so many times as long for that.
+const PATIENCE: u32 = 4;
 /// `init` may take so long.
 const INIT_TIME: Duration = Duration::from_secs(5);
 
@@ -336,24 +340,56 @@ pub(crate) fn bound(
         return Ok(());
     }
     store.set_epoch_deadline(1);
-    let began = std::time::Instant::now();
-    let mut ticks = 0_u32;
-    let noted = long.clone();
+    let began = Instant::now();
+    let mut pace = Walk { first: None, before: None, long: long.clone() };
     store.epoch_deadline_callback(move |mut running| {
         // Waiting for the world outside is bounded by the whole call's time, not counted as computing.
         let waited = running.data_mut().spent.waited;
-        if began.elapsed().saturating_sub(waited) >= time {
+        let elapsed = began.elapsed().saturating_sub(waited);
+        if pace.computed(elapsed) >= time || elapsed >= time.saturating_mul(PATIENCE) {
             return Ok(UpdateDeadline::Interrupt);
         }
-        // Nearly all calls are over before the second tick: let them, and only then let others have a turn.
-        ticks = ticks.saturating_add(1);
-        if ticks < TICKS_OF_LONG {
-            return Ok(UpdateDeadline::Continue(1));
-        }
-        noted.note();
-        Ok(UpdateDeadline::Yield(1))
+        Ok(if pace.is_long(elapsed, waited) { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
     });
     Ok(())
+}
+
+/// How far a call has come, as its ticks see it.
+struct Walk {
+    /// At the first tick since it last waited: where it computes, what had been computed there, how long it had waited.
+    first: Option<(ThreadId, Duration, Duration)>,
+    /// What it had computed when it was found to take long.
+    before: Option<Duration>,
+    long: Long,
+}
+
+impl Walk {
+    /// Of a short call, all the time that it did not wait.
+    fn computed(&self, elapsed: Duration) -> Duration {
+        self.before.map_or(elapsed, |before| before + self.long.computed())
+    }
+
+    /// Nearly all calls are over before their second tick: they are let, and only who goes on computing lets others have a turn.
+    fn is_long(&mut self, elapsed: Duration, waited: Duration) -> bool {
+        if self.before.is_some() {
+            return true;
+        }
+        let (thread, computed) = (std::thread::current().id(), processor_time());
+        match self.first {
+            Some((there, from, had_waited)) if there == thread && had_waited == waited => {
+                if computed.saturating_sub(from) < LONG {
+                    return false;
+                }
+                self.before = Some(elapsed);
+                self.long.note();
+                true
+            }
+            _ => {
+                self.first = Some((thread, computed, waited));
+                false
+            }
+        }
+    }
 }
 
 /// Unix time in milliseconds.
