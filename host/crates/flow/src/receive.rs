@@ -24,6 +24,7 @@ use maitred_policy::{
 };
 use maitred_smtp::Refusal;
 use maitred_smtp::server::{Event, Mode, Session};
+use maitred_store::Coming;
 use maitred_wire::sasl::{Credentials, Mechanism};
 use maitred_wire::{Handler, Ticket};
 
@@ -72,6 +73,8 @@ struct Transaction {
     /// Where each accepted recipient leads, in the order of RCPT.
     places: Vec<Place>,
     judgement: Judgement,
+    /// The whole message is there, and not yet sent to be committed.
+    coming: Option<Coming>,
     content: Option<Content>,
     /// The message as it came, where somebody may ask about it.
     original: Option<Original>,
@@ -206,6 +209,7 @@ impl Receive {
                 envelope: Envelope { reverse_path, parameters, recipients: Vec::new() },
                 places: Vec::new(),
                 judgement,
+                coming: None,
                 content: None,
                 original: None,
                 ruling: Ruling::Go,

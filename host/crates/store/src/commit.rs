@@ -1,12 +1,12 @@
 //! The committer: one thread that turns the commits of many sessions into one write and one sync.
 //!
 //! It takes whatever has arrived while the last sync ran, plans it, appends bodies and changes to the log in one write, syncs
-//! once, makes it visible, answers everybody. No timer: the sync in progress is the window in which the next group
-//! gathers. A group of nothing but [`Urgency::Soon`] is answered without a sync, which follows within [`crate::Config::soon`].
+//! once, makes it visible, answers everybody. The sync in progress is the window in which the next group gathers; only for
+//! commits that are announced ([`crate::Coming`]) it waits a moment longer. A group of nothing but [`Urgency::Soon`] is answered without a sync, which follows within [`crate::Config::soon`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -62,6 +62,9 @@ type Start = (Position, Seal);
 /// A group is at most so many commits and octets.
 const REQUESTS_MAX: usize = 1024;
 const OCTETS_MAX: usize = 16 << 20;
+/// A group waits so often and so long at a time, half a millisecond in all, for commits that are announced.
+const WAITS_MAX: usize = 4;
+const WAIT: Duration = Duration::from_micros(125);
 /// A summary above this is kept in the log: the index takes no large values.
 const SUMMARY_INLINE_MAX: usize = 16 << 10;
 
@@ -116,10 +119,20 @@ impl Committer {
         };
         let mut octets = first.octets();
         let mut requests = vec![first];
+        let mut waits = 0;
         while requests.len() < REQUESTS_MAX && octets < OCTETS_MAX {
-            let Ok(request) = self.requests.try_recv() else { break };
-            octets += request.octets();
-            requests.push(request);
+            match self.requests.try_recv() {
+                Ok(request) => {
+                    octets += request.octets();
+                    requests.push(request);
+                }
+                Err(TryRecvError::Empty) if waits < WAITS_MAX && self.shared.coming.is_near() => {
+                    // Asleep and not at the queue: there each arrival would wake this thread.
+                    std::thread::sleep(WAIT);
+                    waits += 1;
+                }
+                Err(_) => break,
+            }
         }
         Some(requests)
     }

@@ -13,6 +13,7 @@ mod body;
 mod changes;
 mod check;
 mod codec;
+mod coming;
 mod commit;
 mod config;
 mod credentials;
@@ -32,6 +33,7 @@ mod tables;
 mod view;
 
 pub use check::{Checked, Damage};
+pub use coming::Coming;
 pub use config::Config;
 pub use error::Error;
 pub use intent::{Batch, Changed, FlagChange, FlagOp, Intent, NewBody, Receipt, TableCells, Urgency};

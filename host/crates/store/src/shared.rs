@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::body::Contents;
 use crate::codec::{self, Head};
+use crate::coming::Announced;
 use crate::credentials::Credentials;
 use crate::index::Change;
 use crate::keys;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     /// Up to which UID sessions have been told of a mailbox's messages as recent.
     pub(crate) recent: Mutex<HashMap<MailboxId, Uid>>,
     pub(crate) queue_changed: Notify,
+    pub(crate) coming: Arc<Announced>,
     pub(crate) counts: Counts,
     pub(crate) faults: Faults,
     pub(crate) snapshots_max: usize,

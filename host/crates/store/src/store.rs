@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::body::{Contents, StoredBody};
 use crate::check::{self, Checked};
 use crate::codec::{self, Message, Summary};
+use crate::coming::{Announced, Coming};
 use crate::commit::{Committer, Log, ReadyBody, Request};
 use crate::credentials::Credentials;
 use crate::index::Index;
@@ -162,6 +163,7 @@ impl Store {
             watched: Mutex::default(),
             recent: Mutex::default(),
             queue_changed: Notify::new(),
+            coming: Announced::new(),
             counts: crate::shared::Counts::default(),
             faults,
             snapshots_max: config.snapshots_max,
@@ -221,6 +223,12 @@ impl Store {
     /// A message content that begins to arrive.
     pub fn draft(&self) -> Draft {
         Draft::new(self.0.folder.clone(), self.0.inline_octets_max)
+    }
+
+    /// Says that a commit is on its way, until what this answers is dropped: before the commit is sent, or when it comes to nothing. A
+    /// group that is about to be written waits for it, half a millisecond at most.
+    pub fn announce(&self) -> Coming {
+        self.0.shared.coming.announce()
     }
 
     /// A name for a message in logs, traces and Received fields.

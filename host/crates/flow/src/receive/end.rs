@@ -33,6 +33,8 @@ impl Receive {
         let Some(mut transaction) = self.transaction.take() else {
             return session.refuse(ticket, &broken());
         };
+        let is_judged = !transaction.chain.is_silent(Hook::Message);
+        transaction.coming = is_judged.then(|| self.house.store.announce());
         let end = match transaction.judge(&self.house, &self.facts).await {
             Ok(()) => self.conclude(&mut transaction, session).await,
             Err(error) => End::Ruled(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
@@ -114,6 +116,7 @@ impl Receive {
         body: NewBody,
         report: Option<(NewBody, Parcel)>,
     ) -> Result<Durable, DeliverError> {
+        transaction.coming = None;
         let (copies, default) = (parcel.copies.clone(), parcel.mailbox.clone());
         let (durable, changes) = parcel.commit(&self.house, body, report).await?;
         let queued = |change: &Changed| match change {

@@ -82,3 +82,34 @@ async fn what_fails_is_told_and_nothing_of_it_is_seen() {
     assert!(!store.directory().is_local(&crate::kit::domain("c.test")));
     store.commit(add("c.test")).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_announced_gathers_commits_and_keeps_none_of_them() {
+    on_both(async |kit| {
+        // Announced and never sent: whoever commits meanwhile has to be answered all the same.
+        let forgotten = kit.store.announce();
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                let kit = Kit { store: kit.store.clone(), alice: kit.alice, bob: kit.bob, folder: None };
+                tokio::spawn(async move {
+                    for n in 0..20 {
+                        let coming = kit.store.announce();
+                        tokio::task::yield_now().await;
+                        drop(coming);
+                        kit.deliver(kit.alice, "INBOX", format!("{task} {n}").as_bytes()).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        drop(forgotten);
+        let inbox = kit.inbox().await;
+        assert_eq!(kit.snapshot(inbox).await.len(), 160);
+        kit.audit(kit.alice).await;
+        let stats = kit.store.stats();
+        assert!(stats.groups < stats.commits, "commits share groups: {stats:?}");
+    })
+    .await;
+}
