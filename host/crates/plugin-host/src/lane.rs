@@ -29,8 +29,12 @@ pub(crate) struct Long(Arc<Progress>);
 #[derive(Default)]
 struct Progress {
     is_long: AtomicBool,
-    /// Nanoseconds of a processor, since it was moved.
+    /// How often it went on.
+    polls: AtomicU64,
+    /// Nanoseconds of a processor, since it was moved: of the polls that are over.
     computed: AtomicU64,
+    /// What its thread had computed when the poll began that runs; 0 before it is moved.
+    poll_began: AtomicU64,
 }
 
 impl Long {
@@ -39,29 +43,46 @@ impl Long {
         self.0.is_long.store(true, Ordering::Relaxed);
     }
 
-    /// What it computed since it was moved: what it waited for its turn or for a processor is not in it.
-    pub(crate) fn computed(&self) -> Duration {
-        Duration::from_nanos(self.0.computed.load(Ordering::Relaxed))
+    /// How often it went on: between two equal answers it has not let anybody else compute.
+    pub(crate) fn polls(&self) -> u64 {
+        self.0.polls.load(Ordering::Relaxed)
+    }
+
+    /// What it computed since it was moved: what it waited for its turn or for a processor is not in it. Asked while it computes; `None`
+    /// of one that is not moved.
+    pub(crate) fn computed(&self) -> Option<Duration> {
+        let began = self.0.poll_began.load(Ordering::Relaxed);
+        let nanos = self.0.computed.load(Ordering::Relaxed);
+        let now = processor_nanos().saturating_sub(began);
+        (began > 0).then(|| Duration::from_nanos(nanos.saturating_add(now)))
     }
 
     fn is_noted(&self) -> bool {
         self.0.is_long.load(Ordering::Relaxed)
     }
 
-    /// Polls, and counts what that takes.
+    /// Lets it go on.
     fn poll<F: Future>(&self, call: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let began = processor_time();
-        let polled = call.poll(context);
-        let nanos = u64::try_from(processor_time().saturating_sub(began).as_nanos()).unwrap_or(u64::MAX);
-        self.0.computed.fetch_add(nanos, Ordering::Relaxed);
+        self.0.polls.fetch_add(1, Ordering::Relaxed);
+        call.poll(context)
+    }
+
+    /// Lets it go on, and counts what that takes.
+    fn poll_counted<F: Future>(&self, call: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let began = processor_nanos();
+        self.0.poll_began.store(began, Ordering::Relaxed);
+        let polled = self.poll(call, context);
+        self.0.computed.fetch_add(processor_nanos().saturating_sub(began), Ordering::Relaxed);
         polled
     }
 }
 
 /// What this thread has computed so far.
-pub(crate) fn processor_time() -> Duration {
+pub(crate) fn processor_nanos() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    let (seconds, nanos) =
+        (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -105,7 +126,7 @@ impl Lane {
         call: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let mut call = Box::pin(call);
-        let short = poll_fn(|context| match call.as_mut().poll(context) {
+        let short = poll_fn(|context| match long.poll(call.as_mut(), context) {
             Poll::Pending if long.is_noted() => Poll::Ready(None),
             polled => polled.map(Some),
         });
@@ -138,7 +159,7 @@ async fn finish<T>(
     mut call: Pin<Box<impl Future<Output = T>>>,
     mut tell: oneshot::Sender<Result<T, Box<dyn Any + Send>>>,
 ) {
-    let counted = poll_fn(|context| long.poll(call.as_mut(), context));
+    let counted = poll_fn(|context| long.poll_counted(call.as_mut(), context));
     let done = tokio::select! {
         done = AssertUnwindSafe(counted).catch_unwind() => done,
         () = tell.closed() => return,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use maitred_policy::{Hook, Outside};
@@ -18,7 +17,7 @@ use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine, Pace};
 use crate::grants::{Grants, needed};
 use crate::hooks::Hooks;
-use crate::lane::{Long, processor_time};
+use crate::lane::{Long, processor_nanos};
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
 use crate::state::{Identity, State};
@@ -349,35 +348,36 @@ pub(crate) fn bound(
         if pace.computed(elapsed) >= time || elapsed >= time.saturating_mul(PATIENCE) {
             return Ok(UpdateDeadline::Interrupt);
         }
-        Ok(if pace.is_long(elapsed, waited) { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
+        Ok(if pace.is_long(elapsed) { UpdateDeadline::Yield(1) } else { UpdateDeadline::Continue(1) })
     });
     Ok(())
 }
 
 /// How far a call has come, as its ticks see it.
 struct Walk {
-    /// At the first tick since it last waited: where it computes, what had been computed there, how long it had waited.
-    first: Option<(ThreadId, Duration, Duration)>,
+    /// At the first tick since it went on: how often it had gone on, what its thread had computed.
+    first: Option<(u64, u64)>,
     /// What it had computed when it was found to take long.
     before: Option<Duration>,
     long: Long,
 }
 
 impl Walk {
-    /// Of a short call, all the time that it did not wait.
+    /// Of a call that is not moved, all the time that it did not wait.
     fn computed(&self, elapsed: Duration) -> Duration {
-        self.before.map_or(elapsed, |before| before + self.long.computed())
+        let moved = self.before.zip(self.long.computed());
+        moved.map_or(elapsed, |(before, since)| before.saturating_add(since))
     }
 
     /// Nearly all calls are over before their second tick: they are let, and only who goes on computing lets others have a turn.
-    fn is_long(&mut self, elapsed: Duration, waited: Duration) -> bool {
+    fn is_long(&mut self, elapsed: Duration) -> bool {
         if self.before.is_some() {
             return true;
         }
-        let (thread, computed) = (std::thread::current().id(), processor_time());
+        let (polls, computed) = (self.long.polls(), processor_nanos());
         match self.first {
-            Some((there, from, had_waited)) if there == thread && had_waited == waited => {
-                if computed.saturating_sub(from) < LONG {
+            Some((before, from)) if before == polls => {
+                if Duration::from_nanos(computed.saturating_sub(from)) < LONG {
                     return false;
                 }
                 self.before = Some(elapsed);
@@ -385,7 +385,7 @@ impl Walk {
                 true
             }
             _ => {
-                self.first = Some((thread, computed, waited));
+                self.first = Some((polls, computed));
                 false
             }
         }
