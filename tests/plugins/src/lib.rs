@@ -2,6 +2,28 @@
 
 include!(concat!(env!("OUT_DIR"), "/fixtures.rs"));
 
+/// What [`EVIL`] can do wrong.
+pub const MISDEEDS: [&str; 18] = [
+    "trap",
+    "loop",
+    "memory",
+    "string",
+    "stack",
+    "host-calls",
+    "octets",
+    "log",
+    "notes",
+    "names",
+    "header",
+    "control",
+    "class",
+    "address",
+    "edits",
+    "score",
+    "utf-8",
+    "length",
+];
+
 /// Another build of the probe: scripts that end in `@DIGIT` are its own.
 pub fn build_of_probe(digit: u8) -> Vec<u8> {
     let mark = b"probe variant: ";

@@ -8,32 +8,11 @@ use anyhow::{Result, bail, ensure};
 use maitred_plugin_host::PluginConfig;
 use maitred_policy::{Fault, HookCall, OnError, Outcome, Registry, Verdict};
 use serde_json::json;
+use tests_plugins::MISDEEDS;
 
 use crate::world::{
     EVIL_ONE, Fake, PROBES, Room, ask, ask_from_afar, build_of_probe, fault, probe, until_async,
 };
-
-/// What the one that misbehaves can do wrong.
-pub const MISDEEDS: [&str; 18] = [
-    "trap",
-    "loop",
-    "memory",
-    "string",
-    "stack",
-    "host-calls",
-    "octets",
-    "log",
-    "notes",
-    "names",
-    "header",
-    "control",
-    "class",
-    "address",
-    "edits",
-    "score",
-    "utf-8",
-    "length",
-];
 
 /// Whether that fault belongs to this misdeed.
 pub fn is_as_expected(subject: &str, fault: Option<&Fault>) -> bool {

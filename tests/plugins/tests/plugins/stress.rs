@@ -13,10 +13,10 @@ use maitred_mail::MessageId;
 use maitred_plugin_host::{Bundled, PluginConfig, PluginHost};
 use maitred_policy::{Chain, Fault, Hook, HookCall, MessageFacts, Plugin, Registry};
 use serde_json::json;
-use tests_plugins::EVIL;
+use tests_plugins::{EVIL, MISDEEDS};
 use tokio::sync::watch;
 
-use crate::faults::{MISDEEDS, is_as_expected};
+use crate::faults::is_as_expected;
 use crate::world::{Room, build_of_probe, digest_of, granted, message, probe, session, session_with};
 
 /// A number that the environment may say.
