@@ -147,8 +147,8 @@ impl Lane {
         match told.await {
             Ok(Ok(done)) => done,
             Ok(Err(panic)) => resume_unwind(panic),
-            // Not told only when the process ends, and the runtime with it.
-            Err(_) => std::future::pending().await,
+            // Its thread went away with it, as no thread of these does: who waits fails, rather than waits for ever.
+            Err(_) => resume_unwind(Box::new("the thread that computed a long call is gone")),
         }
     }
 }
@@ -285,6 +285,23 @@ mod tests {
             moved = moved => moved.unwrap(),
         }
         told.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_gone_fails_its_calls() {
+        let (sender, mut calls) = mpsc::unbounded_channel();
+        let lane = Lane { threads: vec![sender], next: AtomicUsize::new(0) };
+        let long = Long::default();
+        let noted = long.clone();
+        let waiting = tokio::spawn(async move {
+            lane.run(&long, async move {
+                noted.note();
+                tokio::task::yield_now().await;
+            })
+            .await;
+        });
+        drop(calls.recv().await.unwrap());
+        assert!(waiting.await.unwrap_err().is_panic());
     }
 
     #[tokio::test]
