@@ -19,7 +19,8 @@ use crate::metrics::Metrics;
 pub(crate) struct State {
     pub(crate) table: ResourceTable,
     /// No files, no sockets, no environment, no standard streams: what language runtimes link without using it.
-    wasi: WasiCtx,
+    /// Made when the guest asks for it, as few do.
+    wasi: Option<WasiCtx>,
     pub(crate) memory: MemoryLimit,
     pub(crate) budget: Budget,
     pub(crate) plugin: Arc<Identity>,
@@ -109,7 +110,7 @@ impl State {
         table.set_max_capacity(HANDLES_MAX);
         Self {
             table,
-            wasi: wasi(&means),
+            wasi: None,
             memory: MemoryLimit { octets_max: plugin.limits.memory, octets: 0, was_refused: false },
             budget: Budget::of(&plugin.limits),
             plugin: Arc::clone(plugin),
@@ -130,7 +131,7 @@ impl State {
 
     /// It is set up: from now on it has what a call has.
     pub(crate) fn begin(&mut self, means: Means) {
-        self.wasi = wasi(&means);
+        self.wasi = None;
         self.chance = Chance::new(means.seed);
         self.budget = Budget::of(&self.plugin.limits);
         self.means = means;
@@ -308,6 +309,7 @@ impl ResourceLimiter for MemoryLimit {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let means = &self.means;
+        WasiCtxView { ctx: self.wasi.get_or_insert_with(|| wasi(means)), table: &mut self.table }
     }
 }
