@@ -2,7 +2,8 @@
 //!
 //! It takes whatever has arrived while the last sync ran, plans it, appends bodies and changes to the log in one write, syncs
 //! once, makes it visible, answers everybody. The sync in progress is the window in which the next group gathers; only for
-//! commits that are announced ([`crate::Coming`]) it waits a moment longer. A group of nothing but [`Urgency::Soon`] is answered without a sync, which follows within [`crate::Config::soon`].
+//! commits that are announced ([`crate::Coming`]) it waits a moment longer. A group of nothing but [`Urgency::Soon`] is
+//! answered without a sync, which follows within [`crate::Config::soon`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
