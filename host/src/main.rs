@@ -10,6 +10,10 @@ mod serve;
 
 use std::process::ExitCode;
 
+/// How it is set stands in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

@@ -58,7 +58,7 @@ const OWNERS: &[(&[&str], &[&str])] = &[
     // Addresses that nobody else can make.
     (&["hmac", "sha1", "sha2"], &["srs-forward"]),
     (&["wit-bindgen-c", "wit-bindgen-core", "wit-component", "wit-parser"], &["scaffold"]),
-    (&["clap", "toml", "tracing-subscriber"], &["maitred"]),
+    (&["clap", "tikv-jemallocator", "toml", "tracing-subscriber"], &["maitred"]),
     (&["axum"], &["admin"]),
     // Pages for people; and requests of plugins.
     (&["hyper", "hyper-util", "http-body-util"], &["admin", "net"]),
