@@ -96,7 +96,7 @@ fn main() -> Result<()> {
         let phases = [load.run(true, length)?, load.run(false, length)?];
         let [evil, good] = &phases;
         println!(
-            "round {round}: SMTP {} | {}; NOOP {} | {}; FETCH {} | {}; bad calls {} | {}; CPU {:.1} | {:.1} s",
+            "round {round}: SMTP {} | {}; NOOP {} | {}; FETCH {} | {}; bad calls {} | {}; CPU {:.1} | {:.1} s; {} MiB resident",
             shown(&evil.smtp),
             shown(&good.smtp),
             shown(&evil.noop),
@@ -106,7 +106,8 @@ fn main() -> Result<()> {
             evil.bad.count(),
             good.bad.count(),
             evil.computed.as_secs_f64(),
-            good.computed.as_secs_f64()
+            good.computed.as_secs_f64(),
+            resident(server.pid())? >> 10
         );
         ratios.push(
             [|p: &Phase| p.smtp.at(990), |p: &Phase| p.noop.at(990), |p: &Phase| p.fetch.at(990)]
