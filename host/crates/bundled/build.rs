@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Package, name, whether a server without configuration loads it.
-const BUNDLED: [(&str, &str, bool); 6] = [
+const BUNDLED: [(&str, &str, bool); 7] = [
     ("rules", "rules", true),
     ("greylist", "greylist", false),
     ("dnsbl", "dnsbl", false),
+    ("dmarc", "dmarc", false),
     ("rate-limit", "rate-limit", false),
     ("subaddress", "subaddress", false),
     ("srs-forward", "srs-forward", false),

@@ -36,6 +36,7 @@ macro_rules! folders {
 }
 
 folders! {
+    dmarc_answers_as_its_fixtures_say: "dmarc", bundled("dmarc");
     dnsbl_answers_as_its_fixtures_say: "dnsbl", bundled("dnsbl");
     the_example_in_c_answers_as_the_fixtures_say: "examples", example("c");
     the_example_in_javascript_answers_as_the_fixtures_say: "examples", example("js");
