@@ -78,7 +78,8 @@ impl Default for Config {
 }
 
 impl Plugin for Dmarc {
-    const SUMMARY: &'static str = "Treats forged mail as the owner of its domain wants, and says what was found";
+    const SUMMARY: &'static str =
+        "Treats forged mail as the owner of its domain wants, and says what was found";
 
     fn init(config: &str) -> Result<Self, String> {
         let config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
@@ -154,12 +155,12 @@ impl Dmarc {
     fn unforged(&self, message: &dyn Message, decision: Decision) -> Decision {
         let fields = message.headers();
         let ours = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(field::NAME));
-        let forged = ours.zip(0_u32..).filter(|((_, value), _)| field::is_by(value, &self.config.authserv_id));
+        let forged =
+            ours.zip(0_u32..).filter(|((_, value), _)| field::is_by(value, &self.config.authserv_id));
         let forged: Vec<u32> = forged.map(|(_, nth)| nth).collect();
         // From below, so that those above keep their number.
-        let remove = |decision: Decision, nth: &u32| {
-            decision.with(Edit::RemoveHeader(field::NAME.to_owned(), *nth))
-        };
+        let remove =
+            |decision: Decision, nth: &u32| decision.with(Edit::RemoveHeader(field::NAME.to_owned(), *nth));
         forged.iter().rev().fold(decision, remove)
     }
 
@@ -194,7 +195,9 @@ impl Config {
         let id = &self.authserv_id;
         let is_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
         if id.is_empty() {
-            return Err("authserv_id: the name of this server is needed, such as \"mx.example.org\"".to_owned());
+            return Err(
+                "authserv_id: the name of this server is needed, such as \"mx.example.org\"".to_owned()
+            );
         }
         if id.len() > DOMAIN_OCTETS_MAX || !id.bytes().all(is_name) {
             return Err(format!("authserv_id: {id:?} is no name of a server"));

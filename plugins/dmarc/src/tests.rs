@@ -129,7 +129,10 @@ fn what_a_sender_wrote_cannot_break_the_field() {
         let value = field::value("mx.a.test", &[found]);
         assert!(value.starts_with(r#"mx.a.test; spf=pass reason="it \"is\"?" smtp.mailfrom="#), "{value}");
     }
-    assert!(field::value("mx.a.test", &[result("spf", AuthResult::Pass, &[("x.y", &"é".repeat(9_000))])]).len() < 600);
+    assert!(
+        field::value("mx.a.test", &[result("spf", AuthResult::Pass, &[("x.y", &"é".repeat(9_000))])]).len()
+            < 600
+    );
     assert_eq!(field::value("mx.a.test", &[]), "mx.a.test; none");
 }
 
@@ -147,7 +150,8 @@ fn who_a_field_says_it_is_by() {
     ] {
         assert!(field::is_by(ours.as_bytes(), "mx.a.test"), "{ours}");
     }
-    for other in ["mx.b.test; none", "(mx.a.test) mx.b.test; none", "mx.a.test.evil; none", "", "(", "\"", "\"\\"]
+    for other in
+        ["mx.b.test; none", "(mx.a.test) mx.b.test; none", "mx.a.test.evil; none", "", "(", "\"", "\"\\"]
     {
         assert!(!field::is_by(other.as_bytes(), "mx.a.test"), "{other}");
     }

@@ -11,8 +11,8 @@ fn dns(zone: Zone) -> (tokio::runtime::Runtime, ZoneServer) {
     (runtime, server)
 }
 
-#[test]
-fn what_is_forged_is_refused_as_the_owner_of_the_domain_says() {
+/// `b.test` may send from here; nobody may for `bank.test`, which wants forgeries refused, nor for `shop.test`, which is milder.
+fn senders() -> Zone {
     let mut zone = Zone::new("test");
     zone.txt("b.test", "v=spf1 ip4:127.0.0.1 -all");
     zone.txt("_dmarc.b.test", "v=DMARC1; p=reject");
@@ -20,7 +20,19 @@ fn what_is_forged_is_refused_as_the_owner_of_the_domain_says() {
     zone.txt("_dmarc.bank.test", "v=DMARC1; p=reject");
     zone.txt("shop.test", "v=spf1 -all");
     zone.txt("_dmarc.shop.test", "v=DMARC1; p=quarantine");
-    let (_runtime, dns) = dns(zone);
+    zone
+}
+
+fn letter(talk: &mut Talk, envelope: &str, from: &str) -> String {
+    let text = format!(
+        "Authentication-Results: mx.example.test; dmarc=pass\r\nFrom: <{from}>\r\nTo: <bob@example.test>\r\nSubject: {from}\r\n\r\nhello"
+    );
+    talk.deliver(envelope, &["bob@example.test"], &text).unwrap()
+}
+
+#[test]
+fn what_is_forged_is_refused_as_the_owner_of_the_domain_says() {
+    let (_runtime, dns) = dns(senders());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("probe.wasm"), tests_plugins::PROBE).unwrap();
     let rest = format!(
@@ -35,18 +47,14 @@ fn what_is_forged_is_refused_as_the_owner_of_the_domain_says() {
     server.furnish("example.test", &["bob"]).unwrap();
     let (mut talk, _) = Talk::to(server.port("smtp")).unwrap();
     talk.smtp("EHLO c.test").unwrap();
-    let mut letter = |envelope: &str, from: &str| {
-        let text = format!("From: <{from}>\r\nTo: <bob@example.test>\r\nSubject: {from}\r\n\r\nhello");
-        talk.deliver(envelope, &["bob@example.test"], &text).unwrap()
-    };
-    let honest = letter("alice@b.test", "alice@b.test");
+    let honest = letter(&mut talk, "alice@b.test", "alice@b.test");
     assert!(honest.starts_with("250"), "{honest}\n{}", server.log());
-    let forged = letter("alice@b.test", "boss@bank.test");
+    let forged = letter(&mut talk, "alice@b.test", "boss@bank.test");
     assert!(forged.starts_with("550 5.7.1") || forged.starts_with("554 5.7.1"), "{forged}\n{}", server.log());
     assert!(forged.contains("not by who it says"), "{forged}");
     // Whoever has no policy is nobody's business; whose policy is milder is put aside.
-    assert!(letter("x@nobody.test", "x@nobody.test").starts_with("250"));
-    assert!(letter("", "shop@shop.test").starts_with("250"));
+    assert!(letter(&mut talk, "x@nobody.test", "x@nobody.test").starts_with("250"));
+    assert!(letter(&mut talk, "", "shop@shop.test").starts_with("250"));
     assert_eq!(dns.count("_dmarc.bank.test", "TXT"), 1);
     let mut bob = Talk::login(server.port("imap"), "bob@example.test").unwrap();
     assert_eq!(bob.select("INBOX").unwrap(), 2);
@@ -59,6 +67,40 @@ fn what_is_forged_is_refused_as_the_owner_of_the_domain_says() {
     let text = "From: <boss@bank.test>\r\n\r\nhello";
     let sent = user.deliver("bob@example.test", &["bob@example.test"], text).unwrap();
     assert!(sent.starts_with("250"), "{sent}");
+    assert!(server.stop().unwrap().success());
+}
+
+#[test]
+fn the_plugin_for_it_says_in_each_message_what_was_found() {
+    let (_runtime, dns) = dns(senders());
+    let folder = tempfile::tempdir().unwrap();
+    let rest = format!(
+        "[auth]\nallow_plaintext = true\n[dns]\nservers = [\"{}\"]\n[[plugin]]\nname = \"dmarc\"\norder = 10\ngrants = [\"authentication\"]\n\
+         config = {{ authserv_id = \"mx.example.test\", scores = {{ \"dmarc=pass\" = -1 }} }}\n",
+        dns.address()
+    );
+    let server = Server::start(&configure(folder.path(), "", &rest).unwrap()).unwrap();
+    server.furnish("example.test", &["bob"]).unwrap();
+    let (mut talk, _) = Talk::to(server.port("smtp")).unwrap();
+    talk.smtp("EHLO c.test").unwrap();
+    assert!(letter(&mut talk, "alice@b.test", "alice@b.test").starts_with("250"), "{}", server.log());
+    let forged = letter(&mut talk, "alice@b.test", "boss@bank.test");
+    assert!(forged.starts_with("554 5.7.26") && forged.contains("not from bank.test"), "{forged}");
+    assert!(letter(&mut talk, "", "shop@shop.test").starts_with("250"));
+    let mut bob = Talk::login(server.port("imap"), "bob@example.test").unwrap();
+    let said = |bob: &mut Talk| {
+        let lines = bob.imap("FETCH 1 BODY.PEEK[HEADER.FIELDS (Authentication-Results)]").unwrap();
+        lines.concat().replace("\r\n", "")
+    };
+    assert_eq!(bob.select("INBOX").unwrap(), 1);
+    let honest = said(&mut bob);
+    assert_eq!(honest.matches("Authentication-Results: mx.example.test;").count(), 1, "{honest}");
+    for part in ["spf=pass", "smtp.mailfrom=alice@b.test", "dkim=none", "dmarc=pass", "header.from=b.test"] {
+        assert!(honest.contains(part), "{part} in {honest}");
+    }
+    assert_eq!(bob.select("Junk").unwrap(), 1);
+    let aside = said(&mut bob);
+    assert!(aside.contains("dmarc=fail") && aside.contains("policy.dmarc=quarantine"), "{aside}");
     assert!(server.stop().unwrap().success());
 }
 
