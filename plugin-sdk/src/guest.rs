@@ -32,7 +32,7 @@ pub use imports::{authentication, directory, dns, http, metrics, random, store, 
 pub mod base {
     wit_bindgen::generate!({
         path: "../wit",
-        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.0; import maitred:plugin/store@0.1.0; import maitred:plugin/dns@0.1.0; import maitred:plugin/directory@0.1.0; import maitred:plugin/http@0.1.0; import maitred:plugin/submit@0.1.0; import maitred:plugin/authentication@0.1.0; }",
+        inline: "package maitred:sdk; world sdk-base { include maitred:plugin/base@0.1.1; import maitred:plugin/store@0.1.1; import maitred:plugin/dns@0.1.1; import maitred:plugin/directory@0.1.1; import maitred:plugin/http@0.1.1; import maitred:plugin/submit@0.1.1; import maitred:plugin/authentication@0.1.1; }",
         world: "maitred:sdk/sdk-base",
         pub_export_macro: true,
         generate_all,
@@ -50,10 +50,10 @@ macro_rules! hook {
                 pub_export_macro: true,
                 default_bindings_module: $module,
                 with: {
-                    "maitred:plugin/types@0.1.0": crate::guest::base::maitred::plugin::types,
-                    "maitred:plugin/decisions@0.1.0": crate::guest::base::maitred::plugin::decisions,
-                    "maitred:plugin/host-session@0.1.0": crate::guest::base::maitred::plugin::host_session,
-                    "maitred:plugin/host-message@0.1.0": crate::guest::base::maitred::plugin::host_message,
+                    "maitred:plugin/types@0.1.1": crate::guest::base::maitred::plugin::types,
+                    "maitred:plugin/decisions@0.1.1": crate::guest::base::maitred::plugin::decisions,
+                    "maitred:plugin/host-session@0.1.1": crate::guest::base::maitred::plugin::host_session,
+                    "maitred:plugin/host-message@0.1.1": crate::guest::base::maitred::plugin::host_message,
                 },
             });
         }
@@ -62,97 +62,103 @@ macro_rules! hook {
 
 hook!(
     connect,
-    "package maitred:sdk; world hook-connect { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/connect-hook@0.1.0; }",
+    "package maitred:sdk; world hook-connect { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/connect-hook@0.1.1; }",
     "maitred:sdk/hook-connect",
     "maitred_plugin_sdk::guest::connect"
 );
 hook!(
     self_test,
-    "package maitred:sdk; world hook-self-test { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/self-test@0.1.0; }",
+    "package maitred:sdk; world hook-self-test { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/self-test@0.1.1; }",
     "maitred:sdk/hook-self-test",
     "maitred_plugin_sdk::guest::self_test"
 );
 hook!(
+    interest,
+    "package maitred:sdk; world hook-interest { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/interest@0.1.1; }",
+    "maitred:sdk/hook-interest",
+    "maitred_plugin_sdk::guest::interest"
+);
+hook!(
     helo,
-    "package maitred:sdk; world hook-helo { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/helo-hook@0.1.0; }",
+    "package maitred:sdk; world hook-helo { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/helo-hook@0.1.1; }",
     "maitred:sdk/hook-helo",
     "maitred_plugin_sdk::guest::helo"
 );
 hook!(
     auth,
-    "package maitred:sdk; world hook-auth { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/auth-hook@0.1.0; }",
+    "package maitred:sdk; world hook-auth { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/auth-hook@0.1.1; }",
     "maitred:sdk/hook-auth",
     "maitred_plugin_sdk::guest::auth"
 );
 hook!(
     mail,
-    "package maitred:sdk; world hook-mail { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/mail-hook@0.1.0; }",
+    "package maitred:sdk; world hook-mail { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/mail-hook@0.1.1; }",
     "maitred:sdk/hook-mail",
     "maitred_plugin_sdk::guest::mail"
 );
 hook!(
     rcpt,
-    "package maitred:sdk; world hook-rcpt { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/rcpt-hook@0.1.0; }",
+    "package maitred:sdk; world hook-rcpt { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/rcpt-hook@0.1.1; }",
     "maitred:sdk/hook-rcpt",
     "maitred_plugin_sdk::guest::rcpt"
 );
 hook!(
     headers,
-    "package maitred:sdk; world hook-headers { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/headers-hook@0.1.0; }",
+    "package maitred:sdk; world hook-headers { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/headers-hook@0.1.1; }",
     "maitred:sdk/hook-headers",
     "maitred_plugin_sdk::guest::headers"
 );
 hook!(
     message,
-    "package maitred:sdk; world hook-message { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/message-hook@0.1.0; }",
+    "package maitred:sdk; world hook-message { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/message-hook@0.1.1; }",
     "maitred:sdk/hook-message",
     "maitred_plugin_sdk::guest::message"
 );
 hook!(
     disconnect,
-    "package maitred:sdk; world hook-disconnect { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/disconnect-hook@0.1.0; }",
+    "package maitred:sdk; world hook-disconnect { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/disconnect-hook@0.1.1; }",
     "maitred:sdk/hook-disconnect",
     "maitred_plugin_sdk::guest::disconnect"
 );
 hook!(
     resolve,
-    "package maitred:sdk; world hook-resolve { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/resolve-hook@0.1.0; }",
+    "package maitred:sdk; world hook-resolve { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/resolve-hook@0.1.1; }",
     "maitred:sdk/hook-resolve",
     "maitred_plugin_sdk::guest::resolve"
 );
 hook!(
     route,
-    "package maitred:sdk; world hook-route { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/route-hook@0.1.0; }",
+    "package maitred:sdk; world hook-route { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/route-hook@0.1.1; }",
     "maitred:sdk/hook-route",
     "maitred_plugin_sdk::guest::route"
 );
 hook!(
     deliver,
-    "package maitred:sdk; world hook-deliver { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/deliver-hook@0.1.0; }",
+    "package maitred:sdk; world hook-deliver { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/deliver-hook@0.1.1; }",
     "maitred:sdk/hook-deliver",
     "maitred_plugin_sdk::guest::deliver"
 );
 hook!(
     outcome,
-    "package maitred:sdk; world hook-outcome { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/outcome-hook@0.1.0; }",
+    "package maitred:sdk; world hook-outcome { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/outcome-hook@0.1.1; }",
     "maitred:sdk/hook-outcome",
     "maitred_plugin_sdk::guest::outcome"
 );
 hook!(
     login,
-    "package maitred:sdk; world hook-login { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/login-hook@0.1.0; }",
+    "package maitred:sdk; world hook-login { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/login-hook@0.1.1; }",
     "maitred:sdk/hook-login",
     "maitred_plugin_sdk::guest::login"
 );
 hook!(
     mailbox,
-    "package maitred:sdk; world hook-mailbox { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/mailbox-hook@0.1.0; }",
+    "package maitred:sdk; world hook-mailbox { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/mailbox-hook@0.1.1; }",
     "maitred:sdk/hook-mailbox",
     "maitred_plugin_sdk::guest::mailbox"
 );
 hook!(
     tick,
-    "package maitred:sdk; world hook-tick { import maitred:plugin/types@0.1.0; import maitred:plugin/decisions@0.1.0; import maitred:plugin/host-session@0.1.0; import maitred:plugin/host-message@0.1.0; export maitred:plugin/tick-hook@0.1.0; }",
+    "package maitred:sdk; world hook-tick { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/tick-hook@0.1.1; }",
     "maitred:sdk/hook-tick",
     "maitred_plugin_sdk::guest::tick"
 );
@@ -363,6 +369,13 @@ impl<S: Slot> base::exports::maitred::plugin::lifecycle::Guest for S {
 impl<S: Slot> self_test::exports::maitred::plugin::self_test::Guest for S {
     fn run() -> Result<(), String> {
         S::with(Plugin::self_test).unwrap_or_else(|| Err("it was never set up".to_owned()))
+    }
+}
+
+impl<S: Slot> interest::exports::maitred::plugin::interest::Guest for S {
+    fn hooks() -> Vec<String> {
+        let wanted = S::with(Plugin::interest).unwrap_or_default();
+        wanted.into_iter().map(|hook| hook.name().to_owned()).collect()
     }
 }
 

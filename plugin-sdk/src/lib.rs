@@ -35,12 +35,14 @@ mod decision;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod guest;
+mod hook;
 mod host;
 mod routing;
 pub mod testing;
 
 pub use capability::{authentication, directory, dns, http, metrics, random, store, submit};
 pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
+pub use hook::Hook;
 pub use host::{
     Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, Transaction, config, log,
     now_ms,
@@ -68,6 +70,12 @@ pub trait Plugin: Sized + 'static {
     /// One sentence; it stops the load, and the version in service stays.
     fn self_test(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// The hooks that it has use for as it is configured: when [`export!`] names `interest`. At the others it is not called, which
+    /// costs nothing; what [`export!`] does not name is passed over.
+    fn interest(&self) -> Vec<Hook> {
+        Hook::ALL.to_vec()
     }
 
     /// A client connected, before the greeting.
@@ -164,7 +172,7 @@ pub trait Plugin: Sized + 'static {
 /// Everything a plugin needs by one `use`.
 pub mod prelude {
     pub use crate::{
-        Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Level, Login,
+        Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Hook, Level, Login,
         LoginDecision, MailboxChange, MailboxEvent, Message, NextHop, Outcome, OutcomeKind, Part, Placement,
         Plugin, Position, Protocol, Recipient, Refusal, Resolution, Route, Session, SessionInfo, TlsPolicy,
         Transaction, Verdict, authentication, directory, dns, http, log, metrics, now_ms, random, store,
@@ -173,7 +181,7 @@ pub mod prelude {
 }
 
 /// Makes the component: `export!(MyPlugin: rcpt, message);` with the hooks it has, out of connect, helo, auth, mail, rcpt,
-/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick; and `self_test`.
+/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick; and `self_test`, `interest`.
 /// Expands to nothing on targets that are not Wasm.
 #[cfg(target_family = "wasm")]
 #[macro_export]

@@ -76,6 +76,15 @@ impl Plugin for Dnsbl {
         Ok(Self { config })
     }
 
+    fn interest(&self) -> Vec<Hook> {
+        let client = match self.config.at {
+            Stage::Connect => Some(Hook::Connect),
+            Stage::Rcpt => Some(Hook::Rcpt),
+            Stage::Message => None,
+        };
+        client.into_iter().chain([Hook::Message]).collect()
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         match self.config.at {
             Stage::Connect => self.judge_client(session),
@@ -198,7 +207,7 @@ impl Config {
     }
 }
 
-maitred_plugin_sdk::export!(Dnsbl: connect, rcpt, message);
+maitred_plugin_sdk::export!(Dnsbl: connect, rcpt, message, interest);
 
 #[cfg(test)]
 mod tests;

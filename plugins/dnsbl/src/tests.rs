@@ -251,6 +251,18 @@ fn a_bad_configuration_says_what_is_wrong() {
 }
 
 #[test]
+fn it_has_use_for_the_hook_at_which_clients_are_judged() {
+    for (at, hooks) in [
+        ("connect", vec![Hook::Connect, Hook::Message]),
+        ("rcpt", vec![Hook::Rcpt, Hook::Message]),
+        ("message", vec![Hook::Message]),
+    ] {
+        let config = format!(r#"{{"at":"{at}","lists":[{{"zone":"l.test"}}]}}"#);
+        assert_eq!(Dnsbl::init(&config).unwrap().interest(), hooks, "{at}");
+    }
+}
+
+#[test]
 fn the_fixtures_go_as_they_say() {
     fixtures::play::<Dnsbl>(std::path::Path::new("fixtures")).unwrap();
 }

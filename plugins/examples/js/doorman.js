@@ -4,9 +4,9 @@
 // for each interface that wit/doorman.wit exports, its functions in camelCase.
 
 // What the server offers: one module for each interface that the world imports.
-import config from "maitred:plugin/config@0.1.0";
-import log from "maitred:plugin/log@0.1.0";
-import store from "maitred:plugin/store@0.1.0";
+import config from "maitred:plugin/config@0.1.1";
+import log from "maitred:plugin/log@0.1.1";
+import store from "maitred:plugin/store@0.1.1";
 
 // How long a sender's messages are counted before the count begins again, seconds.
 const WINDOW_SECONDS = 3600;

@@ -51,6 +51,12 @@ impl Plugin for RateLimit {
         Ok(Self { config })
     }
 
+    fn interest(&self) -> Vec<Hook> {
+        let moments = [Moment::Connect, Moment::Mail(""), Moment::Rcpt("", "")];
+        let counted = |moment: &Moment<'_>| self.config.limits.iter().any(|limit| limit.counts_at(*moment));
+        moments.into_iter().filter(counted).map(Moment::hook).collect()
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         self.count(session, Moment::Connect)
     }
@@ -138,7 +144,7 @@ impl Config {
     }
 }
 
-maitred_plugin_sdk::export!(RateLimit: connect, mail, rcpt);
+maitred_plugin_sdk::export!(RateLimit: connect, mail, rcpt, interest);
 
 #[cfg(test)]
 mod tests;

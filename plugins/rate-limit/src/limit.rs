@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use maitred_plugin_sdk::SessionInfo;
 use maitred_plugin_sdk::address;
 use maitred_plugin_sdk::config::{Line, Network, Networks, Patterns, Period, lowered};
+use maitred_plugin_sdk::{Hook, SessionInfo};
 use serde::Deserialize;
 
 /// As much in a time as configured, for each subject by itself.
@@ -74,6 +74,17 @@ pub enum Moment<'a> {
     Mail(&'a str),
     /// RCPT, with sender and recipient.
     Rcpt(&'a str, &'a str),
+}
+
+impl Moment<'_> {
+    /// The hook that it is.
+    pub fn hook(self) -> Hook {
+        match self {
+            Self::Connect => Hook::Connect,
+            Self::Mail(_) => Hook::Mail,
+            Self::Rcpt(..) => Hook::Rcpt,
+        }
+    }
 }
 
 /// Who is counted.
@@ -155,7 +166,8 @@ impl Limit {
         subject.filter(|subject| !subject.is_empty() && !self.except.match_any(subject))
     }
 
-    fn counts_at(&self, moment: Moment<'_>) -> bool {
+    /// Whether anything is counted at this moment.
+    pub fn counts_at(&self, moment: Moment<'_>) -> bool {
         let is_for_recipient = self.per == Per::Recipient;
         match moment {
             Moment::Connect => self.what == What::Connections,

@@ -227,6 +227,19 @@ fn a_bad_configuration_says_what_is_wrong() {
 }
 
 #[test]
+fn it_has_use_for_the_hooks_at_which_something_is_counted() {
+    for (per, what, hook) in [
+        ("ip", "connections", Hook::Connect),
+        ("ip", "messages", Hook::Mail),
+        ("recipient", "messages", Hook::Rcpt),
+        ("account", "recipients", Hook::Rcpt),
+    ] {
+        let config = format!(r#"{{"limits":[{{"per":"{per}","what":"{what}","limit":9,"every":"1m"}}]}}"#);
+        assert_eq!(RateLimit::init(&config).unwrap().interest(), [hook], "{per} {what}");
+    }
+}
+
+#[test]
 fn the_fixtures_go_as_they_say() {
     fixtures::play::<RateLimit>(std::path::Path::new("fixtures")).unwrap();
 }

@@ -2,7 +2,7 @@
 //!
 //! Made from the maximal world; a component need not export all of it: each hook is looked up by itself.
 
-/// `maitred:plugin@0.1.0`.
+/// `maitred:plugin@0.1.1`.
 pub(crate) mod v0_1 {
     #![allow(missing_docs, clippy::all, reason = "generated from wit/, where everything has its words")]
 

@@ -47,6 +47,28 @@ impl Hooks {
         }
     }
 
+    /// Those of them that are wanted.
+    pub(crate) fn only(self, wanted: &[Hook]) -> Self {
+        let is_wanted = |hook| wanted.contains(&hook);
+        Self {
+            connect: self.connect.filter(|_| is_wanted(Hook::Connect)),
+            helo: self.helo.filter(|_| is_wanted(Hook::Helo)),
+            auth: self.auth.filter(|_| is_wanted(Hook::Auth)),
+            mail: self.mail.filter(|_| is_wanted(Hook::Mail)),
+            rcpt: self.rcpt.filter(|_| is_wanted(Hook::Rcpt)),
+            headers: self.headers.filter(|_| is_wanted(Hook::Headers)),
+            message: self.message.filter(|_| is_wanted(Hook::Message)),
+            disconnect: self.disconnect.filter(|_| is_wanted(Hook::Disconnect)),
+            resolve: self.resolve.filter(|_| is_wanted(Hook::Resolve)),
+            route: self.route.filter(|_| is_wanted(Hook::Route)),
+            deliver: self.deliver.filter(|_| is_wanted(Hook::Deliver)),
+            outcome: self.outcome.filter(|_| is_wanted(Hook::Outcome)),
+            login: self.login.filter(|_| is_wanted(Hook::Login)),
+            mailbox: self.mailbox.filter(|_| is_wanted(Hook::Mailbox)),
+            tick: self.tick.filter(|_| is_wanted(Hook::Tick)),
+        }
+    }
+
     /// Whether there is this one.
     pub(crate) fn has(&self, hook: Hook) -> bool {
         match hook {
@@ -71,5 +93,30 @@ impl Hooks {
     /// Which there are.
     pub(crate) fn list(&self) -> Vec<Hook> {
         Hook::ALL.into_iter().filter(|hook| self.has(*hook)).collect()
+    }
+}
+
+/// Hooks by their names.
+///
+/// # Errors
+/// The first that there is none of.
+pub(crate) fn named(names: &[String]) -> Result<Vec<Hook>, String> {
+    let known = |name: &String| {
+        let hook = Hook::ALL.into_iter().find(|hook| hook.name() == name);
+        hook.ok_or_else(|| format!("this server has no hook {name:?}"))
+    };
+    names.iter().map(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_goes_by_its_name() {
+        let of = |names: &[&str]| named(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["rcpt", "tick", "rcpt"]), Ok(vec![Hook::Rcpt, Hook::Tick, Hook::Rcpt]));
+        assert_eq!(of(&[]), Ok(Vec::new()));
+        assert_eq!(of(&["rcpt", "rctp"]), Err("this server has no hook \"rctp\"".to_owned()));
     }
 }

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine, Pace};
 use crate::grants::{Grants, needed};
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, named};
 use crate::lane::{Long, processor_nanos};
 use crate::loaded::{Guest, Loaded, Origin};
 use crate::metrics::Metrics;
@@ -97,7 +97,7 @@ impl Loader {
         let pre = self.link(&component)?;
         let hooks = Hooks::of(&pre);
         if hooks.list().is_empty() {
-            return Err("it exports no hook of maitred:plugin@0.1.0".to_owned());
+            return Err("it exports no hook of maitred:plugin@0.1.1".to_owned());
         }
         let (mut store, long) = self.store(&identity)?;
         let _running = self.machine.running();
@@ -115,6 +115,11 @@ impl Loader {
         let described = self.in_time(&long, describing).await.map_err(told)?;
         let tried = self.self_test(&identity, &pre, is_frozen).await;
         tried.map_err(|said| on_one_line("self-test", &said))?;
+        let wanted = self.interest(&identity, &pre, is_frozen).await;
+        let hooks = match wanted.map_err(|said| on_one_line("interest", &said))? {
+            Some(wanted) => hooks.only(&wanted),
+            None => hooks,
+        };
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
         // One that cannot be frozen sets up at each call.
         let setup = if is_frozen { None } else { exports::lifecycle::GuestIndices::new(&pre).ok() };
@@ -249,14 +254,30 @@ impl Loader {
         let (mut store, long) = self.store(identity)?;
         let pre = pre.clone();
         let trying = async move {
-            let (guest, instance) = begin(&mut store, &pre).await?;
-            if !is_frozen {
-                guest.call_init(&mut store).await.map_err(|error| first_line(&error))??;
-            }
+            let instance = begin_set_up(&mut store, &pre, is_frozen).await?;
             let test = test.load(&mut store, &instance).map_err(|error| first_line(&error))?;
             test.call_run(&mut store).await.map_err(|error| first_line(&error))?
         };
         self.in_time(&long, trying).await
+    }
+
+    /// Which hooks it has use for, if it says so, in an instance as a call has it.
+    async fn interest(
+        &self,
+        identity: &Arc<Identity>,
+        pre: &InstancePre<State>,
+        is_frozen: bool,
+    ) -> Result<Option<Vec<Hook>>, String> {
+        let Ok(interest) = exports::interest::GuestIndices::new(pre) else { return Ok(None) };
+        let (mut store, long) = self.store(identity)?;
+        let pre = pre.clone();
+        let asking = async move {
+            let instance = begin_set_up(&mut store, &pre, is_frozen).await?;
+            let interest = interest.load(&mut store, &instance).map_err(|error| first_line(&error))?;
+            interest.call_hooks(&mut store).await.map_err(|error| first_line(&error))
+        };
+        let names = self.in_time(&long, asking).await?;
+        named(&names).map(Some)
     }
 
     /// Compiles on a thread of its own: seconds for a large component.
@@ -299,6 +320,19 @@ async fn begin(
     let instance = pre.instantiate_async(&mut *store).await.map_err(|error| first_line(&error))?;
     let guest = lifecycle.load(store, &instance).map_err(|error| first_line(&error))?;
     Ok((guest, instance))
+}
+
+/// An instance behind its `init`.
+async fn begin_set_up(
+    store: &mut Store<State>,
+    pre: &InstancePre<State>,
+    is_frozen: bool,
+) -> Result<Instance, String> {
+    let (guest, instance) = begin(store, pre).await?;
+    if !is_frozen {
+        guest.call_init(store).await.map_err(|error| first_line(&error))??;
+    }
+    Ok(instance)
 }
 
 /// What a component says by itself.

@@ -265,7 +265,7 @@ async fn an_import_that_is_not_granted_is_refused_by_name_and_the_version_before
         let Err(error) = host.load(None, &file).await else { bail!("taken without {missing}") };
         let capability = missing.split(':').next().unwrap_or(missing);
         let told = error.to_string();
-        ensure!(told.contains(&format!("maitred:plugin/{capability}@0.1.0")), "{missing}: {told}");
+        ensure!(told.contains(&format!("maitred:plugin/{capability}@0.1.1")), "{missing}: {told}");
         // As it is to be written; whose server it may be the operator knows.
         let word = if capability == "http" { "http:https://HOST" } else { capability };
         ensure!(told.contains(&format!("grants = [{word:?}]")), "{missing}: {told}");

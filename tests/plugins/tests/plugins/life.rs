@@ -125,6 +125,32 @@ async fn who_fails_its_own_test_does_not_come_in_service() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_it_has_no_use_for_is_not_called() -> Result<()> {
+    let room = Room::new()?;
+    let at = |hooks: &str| {
+        let told = format!("hooks:{hooks}");
+        probe(
+            serde_json::json!({ "interest": [told], "connect": ["reject:no"], "message": ["tag:asked=yes"] }),
+        )
+    };
+    let host = room.start(vec![at("message tick")], PROBES).await?;
+    ensure!(host.list()[0].hooks == [Hook::Message, Hook::Tick], "{:?}", host.list());
+    ensure!(host.chain().is_silent(Hook::Connect) && !host.chain().is_silent(Hook::Message));
+    let outcome = host.chain().ask(&session(), HookCall::Connect).await;
+    ensure!(outcome.verdict == Verdict::Next && host.list()[0].calls == 0, "{outcome:?}");
+    ensure!(fault(&ask(&host, "x").await).is_none() && host.list()[0].calls == 1, "{:?}", host.list());
+    // Another configuration, another use.
+    host.reload(room.config(vec![at("connect")])).await?;
+    ensure!(host.list()[0].hooks == [Hook::Connect], "{:?}", host.list());
+    let outcome = host.chain().ask(&session(), HookCall::Connect).await;
+    ensure!(matches!(outcome.verdict, Verdict::Reject(_)), "{outcome:?}");
+    // Of no use at all.
+    host.reload(room.config(vec![at("")])).await?;
+    ensure!(host.list()[0].hooks.is_empty() && host.chain().is_silent(Hook::Message), "{:?}", host.list());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_at_load_leaves_the_version_before_it() -> Result<()> {
     let room = Room::new()?;
     let host = room.start(Vec::new(), EVIL_ONE).await?;
@@ -134,7 +160,7 @@ async fn what_is_refused_at_load_leaves_the_version_before_it() -> Result<()> {
     cut.truncate(EVIL.len() / 2);
     // An empty component, and one that wants to read the clock of a capability nobody knows.
     let empty = b"\0asm\x0d\0\x01\0".to_vec();
-    let foreign = replaced(EVIL, b"maitred:plugin/config@0.1.0", b"maitred:plugin/c0nfig@0.1.0");
+    let foreign = replaced(EVIL, b"maitred:plugin/config@0.1.1", b"maitred:plugin/c0nfig@0.1.0");
     for (octets, told) in
         [(b"no wasm".to_vec(), "component"), (cut, "component"), (empty, "lifecycle"), (foreign, "c0nfig")]
     {

@@ -1,7 +1,7 @@
 // {{name}}: refuses a word in the subject, marks the rest. Begin here.
 
 // What the server offers: one module for each interface that wit/policy.wit imports.
-import config from "maitred:plugin/config@0.1.0";
+import config from "maitred:plugin/config@0.1.1";
 
 // Set by init, which runs once: the server freezes what it made, and every call starts from there.
 let word = "";

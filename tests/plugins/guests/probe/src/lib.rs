@@ -44,6 +44,17 @@ impl Plugin for Probe {
         run.answer("fail").map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
+    fn interest(&self) -> Vec<Hook> {
+        let (run, _) = self.run("interest", "", Run::default());
+        match run.answer("hooks") {
+            Some(names) => Hook::ALL
+                .into_iter()
+                .filter(|hook| names.split(' ').any(|name| name == hook.name()))
+                .collect(),
+            None => Hook::ALL.to_vec(),
+        }
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         self.filter("connect", "", Run::of(session))
     }
@@ -183,5 +194,5 @@ fn subject(message: &dyn Message) -> String {
 
 maitred_plugin_sdk::export!(
     Probe: connect, helo, auth, mail, rcpt, headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick,
-    self_test
+    self_test, interest
 );
