@@ -100,11 +100,12 @@ impl Plugin for Dnsbl {
     }
 
     fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
-        if !session.info().is_stranger() {
+        let info = session.info();
+        if !info.is_stranger() {
             return Decision::next();
         }
         let envelope = message.envelope();
-        let found = [self.find_client(session), self.find_sender(session, &envelope.sender)];
+        let found = [self.find_client(session, &info), self.find_sender(session, &envelope.sender)];
         let found: Vec<_> = found.into_iter().flatten().collect();
         let is_open = envelope.recipients.iter().all(|recipient| self.is_open_to_all(&recipient.address));
         match self.refusal(&found) {
@@ -116,18 +117,19 @@ impl Plugin for Dnsbl {
 
 impl Dnsbl {
     fn judge_client(&self, session: &dyn Session) -> Decision {
-        if !session.info().is_stranger() {
+        let info = session.info();
+        if !info.is_stranger() {
             return Decision::next();
         }
-        let found: Vec<_> = self.find_client(session).into_iter().collect();
+        let found: Vec<_> = self.find_client(session, &info).into_iter().collect();
         self.refusal(&found).map_or_else(Decision::next, |refusal| Verdict::Reject(refusal).into())
     }
 
-    fn find_client(&self, session: &dyn Session) -> Option<Findings<'_>> {
+    fn find_client(&self, session: &dyn Session, info: &SessionInfo) -> Option<Findings<'_>> {
         if self.config.lists.is_empty() {
             return None;
         }
-        let client = list::asked(&session.info().remote_ip, &self.config.skip_ips)?;
+        let client = list::asked(&info.remote_ip, &self.config.skip_ips)?;
         Some(list::find(session, "client", &self.config.lists, client.to_string()))
     }
 
