@@ -5,34 +5,52 @@ use maitred_plugin_sdk::authentication::MethodResult;
 /// Its name.
 pub const NAME: &str = "Authentication-Results";
 
-/// Characters of a value that a sender had a say in; what is longer is cut.
-const VALUE_CHARS_MAX: usize = 255;
+/// Octets of one text that a sender had a say in; what is longer is cut.
+const TEXT_OCTETS_MAX: usize = 255;
+/// Octets of the whole value, below what the server takes: signatures beyond it are left out.
+const VALUE_OCTETS_MAX: usize = 12 << 10;
 
 /// Its value: who verified, then what.
 pub fn value(authserv_id: &str, results: &[MethodResult]) -> String {
-    let mut out = authserv_id.to_owned();
-    for of in results {
-        out.push_str("; ");
-        out.push_str(&of.method);
+    let mut said: Vec<(bool, String)> = results.iter().map(|of| (of.method == "dkim", result(of))).collect();
+    let mut octets: usize = said.iter().map(|(_, text)| text.len()).sum();
+    while octets > VALUE_OCTETS_MAX
+        && let Some(last) = said.iter().rposition(|(is_signature, _)| *is_signature)
+    {
+        octets -= said.remove(last).1.len();
+    }
+    let none = if said.is_empty() { "; none" } else { "" };
+    said.into_iter().fold(format!("{authserv_id}{none}"), |out, (_, text)| out + &text)
+}
+
+/// One result (RFC 8601 §2.2 resinfo).
+fn result(of: &MethodResult) -> String {
+    let mut out = format!("; {}={}", of.method, of.result.name());
+    if let Some(reason) = &of.reason {
+        out.push_str(" reason=");
+        out.push_str(&quoted(reason));
+    }
+    for (property, value) in &of.properties {
+        out.push(' ');
+        out.push_str(property);
         out.push('=');
-        out.push_str(of.result.name());
-        if let Some(reason) = &of.reason {
-            out.push_str(" reason=");
-            out.push_str(&quoted(reason));
-        }
-        for (property, value) in &of.properties {
-            out.push(' ');
-            out.push_str(property);
-            out.push('=');
-            if is_bare(value) {
-                out.push_str(value);
-            } else {
-                out.push_str(&quoted(value));
-            }
+        if is_bare(value) {
+            out.push_str(value);
+        } else {
+            out.push_str(&quoted(value));
         }
     }
-    if results.is_empty() {
-        out.push_str("; none");
+    out
+}
+
+/// On one line and of bounded length, whatever it holds.
+pub fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.len() + c.len_utf8() > TEXT_OCTETS_MAX {
+            break;
+        }
+        out.push(if c.is_control() { '?' } else { c });
     }
     out
 }
@@ -52,20 +70,13 @@ pub fn is_by(value: &[u8], authserv_id: &str) -> bool {
 fn is_bare(value: &str) -> bool {
     let is_word = |word: &str| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._+".contains(&b));
     let (local, domain) = value.rsplit_once('@').unwrap_or(("", value));
-    value.len() <= VALUE_CHARS_MAX && !domain.is_empty() && is_word(local) && is_word(domain)
+    value.len() <= TEXT_OCTETS_MAX && !domain.is_empty() && is_word(local) && is_word(domain)
 }
 
 /// In quotes (RFC 5322 §3.2.4), on one line whatever it holds.
 fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars().take(VALUE_CHARS_MAX) {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(if c.is_control() { '?' } else { c });
-    }
-    out.push('"');
-    out
+    let inner = printable(text).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{inner}\"")
 }
 
 /// What follows the spaces and comments that a field may begin with (RFC 5322 §3.2.2).

@@ -57,6 +57,8 @@ enum Treatment {
 
 /// The methods that there are results of.
 const METHODS: [&str; 5] = ["iprev", "spf", "dkim", "arc", "dmarc"];
+/// Forged fields that are removed one by one; where there are more, every field of that name goes.
+const FORGED_MAX: usize = 50;
 /// RFC 1035 §2.3.4.
 const DOMAIN_OCTETS_MAX: usize = 255;
 
@@ -121,7 +123,8 @@ impl Dmarc {
             (AuthResult::Fail, _) => {}
             _ => return Verdict::Next,
         }
-        let domain = dmarc.property("header.from").unwrap_or_default();
+        // Whatever somebody writes into From, the answer must be one that the server takes.
+        let domain = &field::printable(dmarc.property("header.from").unwrap_or_default());
         let treatment = match dmarc.property("policy.dmarc") {
             Some("reject") => self.config.on_reject,
             Some("quarantine") => self.config.on_quarantine,
@@ -158,6 +161,9 @@ impl Dmarc {
         let forged =
             ours.zip(0_u32..).filter(|((_, value), _)| field::is_by(value, &self.config.authserv_id));
         let forged: Vec<u32> = forged.map(|(_, nth)| nth).collect();
+        if forged.len() > FORGED_MAX {
+            return decision.with(Edit::RemoveAllHeaders(field::NAME.to_owned()));
+        }
         // From below, so that those above keep their number.
         let remove =
             |decision: Decision, nth: &u32| decision.with(Edit::RemoveHeader(field::NAME.to_owned(), *nth));

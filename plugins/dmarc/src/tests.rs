@@ -137,6 +137,38 @@ fn what_a_sender_wrote_cannot_break_the_field() {
 }
 
 #[test]
+fn whatever_a_sender_writes_the_answer_is_one_that_the_server_takes() {
+    let domain = format!("x\r\ny\u{1}{}.bank.test", "é".repeat(400));
+    for policy in ["reject", "quarantine"] {
+        let found = [("header.from", domain.as_str()), ("policy.dmarc", policy)];
+        let text = match ask(ID, vec![result("dmarc", AuthResult::Fail, &found)]).verdict {
+            Verdict::Reject(Refusal { text, .. }) | Verdict::Quarantine(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(text.contains("x??y?é") && !text.contains(char::is_control) && text.len() < 400, "{text}");
+    }
+    let long = "\"".repeat(300);
+    let mut found = vec![
+        result(
+            "dkim",
+            AuthResult::Fail,
+            &[("header.d", &long), ("header.s", &long), ("header.i", &long)]
+        );
+        10
+    ];
+    found.push(result("dmarc", AuthResult::Pass, &[("header.from", "b.test")]));
+    let value = field::value("mx.a.test", &found);
+    assert!(value.len() <= 12 << 10 && value.ends_with("; dmarc=pass header.from=b.test"), "{}", value.len());
+    assert_eq!(value.matches("dkim=fail").count(), 7);
+    let many = "Authentication-Results: mx.a.test; none\n".repeat(51) + "Subject: x\n\nhi";
+    let plugin = Dmarc::init(ID).unwrap();
+    world(|world| world.authentication.clear());
+    let edits = plugin.on_message(&FakeSession::default(), &FakeMessage::new(&many)).edits;
+    assert_eq!(edits.first(), Some(&Edit::RemoveAllHeaders(field::NAME.to_owned())));
+    assert_eq!(edits.len(), 3);
+}
+
+#[test]
 fn who_a_field_says_it_is_by() {
     for ours in [
         "mx.a.test; spf=pass",
