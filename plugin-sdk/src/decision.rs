@@ -60,7 +60,7 @@ pub enum Position {
 /// A change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Edit {
-    /// Adds a header field: name, unfolded value, where.
+    /// Adds a header field: name, unfolded value, where. Line ends in the value become blanks.
     AddHeader(String, Vec<u8>, Position),
     /// Changes the nth field of that name.
     ChangeHeader(String, u32, Vec<u8>),

@@ -1,4 +1,7 @@
 //! What a guest answered, checked: nothing of it is believed before it went through here.
+//!
+//! What a sender wrote can be in the texts of an answer. It must not undo the answer: a text is made one printable line of bounded length,
+//! not refused. What only the plugin's author can have got wrong is refused: names, addresses, statuses, numbers.
 
 pub(crate) mod routing;
 
@@ -14,6 +17,8 @@ const EDITS_MAX: usize = 1_000;
 const TEXT_OCTETS_MAX: usize = 400;
 /// The value of a header field.
 const VALUE_OCTETS_MAX: usize = 16 << 10;
+/// Of a word in it, before it is broken: a line has 998 at most (RFC 5322 §2.1.1).
+const WORD_OCTETS_MAX: usize = 700;
 /// Names of header fields, symbols, tags, mailboxes, flags.
 const NAME_OCTETS_MAX: usize = 255;
 
@@ -35,8 +40,8 @@ fn verdict(of: decisions::Verdict) -> Result<Verdict, Wrong> {
         decisions::Verdict::Accept => Verdict::Accept,
         decisions::Verdict::Reject(of) => Verdict::Reject(refusal(of, Class::Permanent)?),
         decisions::Verdict::Tempfail(of) => Verdict::Tempfail(refusal(of, Class::Persistent)?),
-        decisions::Verdict::Quarantine(reason) => Verdict::Quarantine(line(reason)?),
-        decisions::Verdict::Discard(reason) => Verdict::Discard(line(reason)?),
+        decisions::Verdict::Quarantine(reason) => Verdict::Quarantine(line(reason)),
+        decisions::Verdict::Discard(reason) => Verdict::Discard(line(reason)),
         decisions::Verdict::Disconnect(of) => {
             let is_temporary = matches!(of.enhanced, Some((4, ..)));
             Verdict::Disconnect(refusal(of, if is_temporary { Class::Persistent } else { Class::Permanent })?)
@@ -53,7 +58,7 @@ fn refusal(of: types::Refusal, class: Class) -> Result<Refusal, Wrong> {
         }
         Some((first, ..)) => return Err(format!("a status of class {first} where {digit} belongs")),
     };
-    Ok(Refusal { status, text: line(of.text)? })
+    Ok(Refusal { status, text: line(of.text) })
 }
 
 fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
@@ -85,10 +90,10 @@ fn edit(of: decisions::Edit) -> Result<Option<Edit>, Wrong> {
             new: change.new.iter().map(recipient).collect::<Result<_, _>>()?,
         },
         Of::Symbol(symbol) if symbol.score.is_finite() => {
-            Edit::Symbol { name: name(symbol.name)?, score: symbol.score, detail: line(symbol.detail)? }
+            Edit::Symbol { name: name(symbol.name)?, score: symbol.score, detail: line(symbol.detail) }
         }
         Of::Symbol(symbol) => return Err(format!("a score of {}", symbol.score)),
-        Of::Tag((tag, value)) => Edit::Tag(name(tag)?, line(value)?),
+        Of::Tag((tag, value)) => Edit::Tag(name(tag)?, line(value)),
         Of::Place(place) => Edit::Place {
             mailbox: name(place.mailbox)?,
             flags: place.message_flags.into_iter().map(flag).collect::<Result<_, _>>()?,
@@ -105,19 +110,33 @@ fn field_name(text: String) -> Result<String, Wrong> {
     if is_legal { Ok(text) } else { Err(format!("{:?} as the name of a header field", shown(&text))) }
 }
 
-/// A value that is on one line comes back folded (RFC 5322 §2.2.3); a line end of the guest's own would begin another
-/// field, or the body.
+/// On one line, then folded (RFC 5322 §2.2.3): a line end of the guest's own would begin another field, or the body.
 fn field_value(name: &str, value: &[u8]) -> Result<Bytes, Wrong> {
-    let is_legal = name.len() <= NAME_OCTETS_MAX
-        && value.len() <= VALUE_OCTETS_MAX
-        && !value.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0));
-    if !is_legal {
-        return Err("a header field with a line end, NUL, or more than 16 KiB".to_owned());
+    if name.len() > NAME_OCTETS_MAX {
+        return Err(format!("{:?} as the name of a header field", shown(name)));
     }
-    let printed = header::edit::field(name, value).map_err(|error| error.to_string())?;
+    let value = one_line(value.get(..VALUE_OCTETS_MAX).unwrap_or(value));
+    let printed = header::edit::field(name, &value).map_err(|error| error.to_string())?;
     let folded = printed.get(name.len() + 1..).unwrap_or_default();
     let folded = folded.strip_prefix(b" ").unwrap_or(folded);
     Ok(Bytes::copy_from_slice(folded.strip_suffix(b"\r\n").unwrap_or(folded)))
+}
+
+/// Blanks for line ends and NUL, and one where a word would be longer than a line can be.
+fn one_line(value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    let mut word = 0;
+    for octet in value {
+        let octet = if matches!(octet, b'\r' | b'\n' | 0) { b' ' } else { *octet };
+        let is_within = octet & 0xC0 == 0x80 && word < WORD_OCTETS_MAX + 3;
+        if word >= WORD_OCTETS_MAX && !is_within {
+            out.push(b' ');
+            word = 0;
+        }
+        out.push(octet);
+        word = if matches!(octet, b' ' | b'\t') { 0 } else { word + 1 };
+    }
+    out
 }
 
 /// RFC 5321 §2.3.8: CR and LF occur as CRLF only, and the last line has its end. A bare one could end the data early at
@@ -143,16 +162,17 @@ fn shown(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// One printable line; too long a one is cut, a control octet is refused.
-fn line(mut text: String) -> Result<String, Wrong> {
-    if text.chars().any(char::is_control) {
-        return Err("a text with control characters".to_owned());
-    }
+/// One printable line; too long a one is cut.
+fn line(mut text: String) -> String {
     if text.len() > TEXT_OCTETS_MAX {
         let end = (0..=TEXT_OCTETS_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
     }
-    Ok(text)
+    if text.chars().any(char::is_control) {
+        // C1 controls are two octets: it does not get longer.
+        text = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    }
+    text
 }
 
 fn name(text: String) -> Result<String, Wrong> {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use maitred_mail::{Class, Domain, EnhancedStatus, MessageId, ReversePath, Timestamp};
 use maitred_plugin_host::{PluginConfig, PluginHost};
 use maitred_policy::{
-    Answer, Ask, Change, Delivery, DeliveryDecision, Fault, Hook, HookCall, Hop, HopHost, HopTls,
+    Answer, Ask, Change, Delivery, DeliveryDecision, Edit, Fault, Hook, HookCall, Hop, HopHost, HopTls,
     LoginAttempt, LoginDecision, LoginFacts, LoginProtocol, MailboxChange, MailboxFacts, OnError, Outcome,
     OutcomeFacts, OutcomeKind, Placement, Refusal, Registry, Resolution, RouteDecision, Said, TableOp,
     TlsFacts, Verdict,
@@ -256,8 +256,6 @@ async fn an_answer_that_is_none_is_a_fault_and_costs_no_mail() -> Result<()> {
         (Hook::Resolve, one("rewrite:x@a.test\r\nRCPT TO:<y@b.test>")),
         (Hook::Resolve, vec![format!("rewrite:{}", many("x@a.test", 101).join(","))]),
         (Hook::Resolve, and(one("status:4.7.1"), "reject:why")),
-        (Hook::Resolve, one("tempfail:a\r\n250 b")),
-        (Hook::Resolve, one("discard:a\nb")),
         (Hook::Route, one("hops:")),
         (Hook::Route, one("hops:mx.b.test 0")),
         (Hook::Route, one("hops:mx..test")),
@@ -273,7 +271,8 @@ async fn an_answer_that_is_none_is_a_fault_and_costs_no_mail() -> Result<()> {
         (Hook::Deliver, and(one("place:INBOX {1}"), "deliver")),
         (Hook::Deliver, and(one("forward:bob"), "deliver")),
         (Hook::Deliver, and(and(one("place:INBOX"), "forward-as:<>"), "deliver")),
-        (Hook::Login, one("deny:a\u{7}b")),
+        // A login is denied or not: only what is no answer at all is a fault.
+        (Hook::Login, one("trap")),
     ];
     let mut scripts = json!({});
     for (number, (hook, actions)) in cases.iter().enumerate() {
@@ -285,8 +284,11 @@ async fn an_answer_that_is_none_is_a_fault_and_costs_no_mail() -> Result<()> {
     // With good calls in between, as many as the breaker wants.
     for (number, (hook, actions)) in cases.iter().enumerate() {
         let (answer, said) = first(&host, *hook, &format!("case{number}")).await?;
-        let is_answer_fault = matches!(said.first().map(|said| &said.fault), Some(Some(Fault::Answer(_))));
-        ensure!(said.len() == 1 && is_answer_fault && said[0].verdict == "fault", "{actions:?}: {said:?}");
+        let is_fault = match said.first().and_then(|said| said.fault.as_ref()) {
+            Some(Fault::Trap(_)) => *hook == Hook::Login,
+            fault => matches!(fault, Some(Fault::Answer(_))),
+        };
+        ensure!(said.len() == 1 && is_fault && said[0].verdict == "fault", "{actions:?}: {said:?}");
         let wanted = match hook {
             Hook::Resolve | Hook::Deliver => Some("tempfail"),
             Hook::Route => Some("defer"),
@@ -303,11 +305,42 @@ async fn an_answer_that_is_none_is_a_fault_and_costs_no_mail() -> Result<()> {
         (Hook::Resolve, 0, "reject"),
         (Hook::Route, 7, "bounce"),
         (Hook::Deliver, 14, "reject"),
-        (Hook::Login, 22, "deny"),
+        (Hook::Login, 20, "deny"),
     ] {
         let (answer, _) = first(&host, hook, &format!("case{number}")).await?;
         ensure!(answer.as_ref().map(Answer::name) == Some(wanted), "{hook:?}: {answer:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_a_sender_had_a_say_in_does_not_undo_the_answer() -> Result<()> {
+    let room = Room::new()?;
+    let host = room
+        .start(
+            vec![probe(json!({
+                "resolve": ["tempfail:a\r\n250 b"],
+                "deliver": ["discard:a\nb"],
+                "login": ["deny:a\u{7}b"],
+                "message": ["tag:found=a\u{0}b", "header:X-Was=a\r\nBcc: victim@a.test", "quarantine:c\r\n.\r\nd"],
+            }))],
+            PROBES,
+        )
+        .await?;
+    for (hook, name, reason) in [
+        (Hook::Resolve, "tempfail", "a??250 b"),
+        (Hook::Deliver, "discard", "a?b"),
+        (Hook::Login, "deny", "a?b"),
+    ] {
+        let (answer, said) = first(&host, hook, "x").await?;
+        ensure!(answer.as_ref().map(Answer::name) == Some(name), "{answer:?}");
+        ensure!(answer.as_ref().and_then(Answer::reason).is_some_and(|is| is.contains(reason)), "{said:?}");
+    }
+    let outcome = host.chain().ask(&session(), HookCall::Message(&message("x"))).await;
+    ensure!(outcome.verdict == Verdict::Quarantine("c??.??d".to_owned()), "{outcome:?}");
+    ensure!(outcome.edits.contains(&Edit::Tag("found".to_owned(), "a?b".to_owned())), "{outcome:?}");
+    let is_one_line = |edit: &Edit| matches!(edit, Edit::AddHeader { name, value, .. } if name == "X-Was" && **value == *b"a  Bcc: victim@a.test");
+    ensure!(outcome.edits.iter().any(is_one_line), "{outcome:?}");
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn resolution(of: decisions::Resolution) -> Result<Resolution, Wrong>
         }
         decisions::Resolution::Reject(of) => Resolution::Reject(refusal(of, Class::Permanent)?),
         decisions::Resolution::Tempfail(of) => Resolution::Tempfail(refusal(of, Class::Persistent)?),
-        decisions::Resolution::Discard(reason) => Resolution::Discard(line(reason)?),
+        decisions::Resolution::Discard(reason) => Resolution::Discard(line(reason)),
     })
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn delivery(of: decisions::DeliveryDecision) -> Result<DeliveryDecisi
         decisions::DeliveryDecision::Tempfail(of) => {
             DeliveryDecision::Tempfail(refusal(of, Class::Persistent)?)
         }
-        decisions::DeliveryDecision::Discard(reason) => DeliveryDecision::Discard(line(reason)?),
+        decisions::DeliveryDecision::Discard(reason) => DeliveryDecision::Discard(line(reason)),
     })
 }
 
@@ -127,7 +127,7 @@ fn placement(of: types::Placement) -> Result<Placement, Wrong> {
 pub(crate) fn login(of: decisions::LoginDecision) -> Result<LoginDecision, Wrong> {
     Ok(match of {
         decisions::LoginDecision::Next | decisions::LoginDecision::Extension(_) => LoginDecision::Next,
-        decisions::LoginDecision::Deny(reason) => LoginDecision::Deny(line(reason)?),
+        decisions::LoginDecision::Deny(reason) => LoginDecision::Deny(line(reason)),
     })
 }
 
