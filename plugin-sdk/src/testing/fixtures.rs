@@ -16,7 +16,7 @@ use super::told::{Credentials, EventStep, OutcomeStep};
 use super::{FakeMessage, FakeSession, World, set_now_ms, world};
 use crate::authentication::{AuthResult, MethodResult};
 use crate::http::Response;
-use crate::{Direction, Hook, NextHop, Plugin, Recipient, SessionInfo, TlsPolicy};
+use crate::{Direction, NextHop, Plugin, Recipient, SessionInfo, TlsPolicy};
 
 /// Plays every `.json` in a folder, each in a new world; answers how many steps that were.
 ///
@@ -190,8 +190,7 @@ impl Fixture {
             session.info = step.session.info().map_err(told)?;
             let known = found.iter().filter(|of| step.knows(of, &session.info)).cloned().collect();
             world(|world| world.authentication = known);
-            let is_asked = !Hook::ALL.iter().any(|hook| hook.name() == step.hook)
-                || plugin.interest().iter().any(|hook| hook.name() == step.hook);
+            let is_asked = plugin.interest().iter().any(|hook| hook.name() == step.hook);
             let answer = if is_asked {
                 step.ask(&plugin, &session, folder)
             } else {
