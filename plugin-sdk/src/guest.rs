@@ -10,8 +10,8 @@
 )]
 
 use crate::{
-    Attempt, Decision, Direction, Edit, Envelope, Level, Message, Part, Plugin, Position, Recipient, Refusal,
-    Session, SessionInfo, Transaction, Verdict,
+    Attempt, Decision, Direction, Edit, Envelope, Fact, Level, Message, Part, Plugin, Position, Recipient,
+    Refusal, Session, SessionInfo, Transaction, Verdict,
 };
 
 /// Where the one plugin of a component is kept.
@@ -77,6 +77,12 @@ hook!(
     "package maitred:sdk; world hook-interest { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/interest@0.1.1; }",
     "maitred:sdk/hook-interest",
     "maitred_plugin_sdk::guest::interest"
+);
+hook!(
+    freshness,
+    "package maitred:sdk; world hook-freshness { import maitred:plugin/types@0.1.1; import maitred:plugin/decisions@0.1.1; import maitred:plugin/host-session@0.1.1; import maitred:plugin/host-message@0.1.1; export maitred:plugin/freshness@0.1.1; }",
+    "maitred:sdk/hook-freshness",
+    "maitred_plugin_sdk::guest::freshness"
 );
 hook!(
     helo,
@@ -164,7 +170,7 @@ hook!(
 );
 
 use base::maitred::plugin::{
-    clock, config as host_config, decisions, host_message, host_session, log as host_log, types,
+    answers, clock, config as host_config, decisions, host_message, host_session, log as host_log, types,
 };
 
 pub(crate) fn log(level: Level, message: &str) {
@@ -183,6 +189,10 @@ pub(crate) fn config() -> String {
 
 pub(crate) fn now_ms() -> u64 {
     clock::now_ms()
+}
+
+pub(crate) fn hold(term: u32) {
+    answers::hold(term);
 }
 
 impl Session for host_session::Session {
@@ -376,6 +386,34 @@ impl<S: Slot> interest::exports::maitred::plugin::interest::Guest for S {
     fn hooks() -> Vec<String> {
         let wanted = S::with(Plugin::interest).unwrap_or_default();
         wanted.into_iter().map(|hook| hook.name().to_owned()).collect()
+    }
+}
+
+impl<S: Slot> freshness::exports::maitred::plugin::freshness::Guest for S {
+    fn terms() -> Vec<freshness::exports::maitred::plugin::freshness::Term> {
+        use freshness::exports::maitred::plugin::freshness::{Fact as To, Term};
+        let fact = |of: Fact| match of {
+            Fact::RemoteIp => To::RemoteIp,
+            Fact::RemoteNetwork(v4, v6) => To::RemoteNetwork((v4, v6)),
+            Fact::Helo => To::Helo,
+            Fact::Tls => To::Tls,
+            Fact::Sender => To::Sender,
+            Fact::SenderDomain => To::SenderDomain,
+            Fact::Recipients => To::Recipients,
+            Fact::Header(name) => To::Header(name),
+            Fact::SenderLike(text) => To::SenderLike(text),
+            Fact::RecipientLike(text) => To::RecipientLike(text),
+            Fact::HeaderLike(name, text) => To::HeaderLike((name, text)),
+            Fact::ContentLike(text) => To::ContentLike(text),
+            Fact::FileLike(text) => To::FileLike(text),
+            Fact::Larger(octets) => To::Larger(octets),
+        };
+        let terms = S::with(Plugin::freshness).unwrap_or_default().into_iter();
+        let term = |of: crate::Term| Term {
+            seconds: of.seconds,
+            made_of: of.made_of.into_iter().map(fact).collect(),
+        };
+        terms.map(term).collect()
     }
 }
 

@@ -32,6 +32,7 @@ pub mod address;
 mod capability;
 pub mod config;
 mod decision;
+mod freshness;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod guest;
@@ -42,6 +43,7 @@ pub mod testing;
 
 pub use capability::{authentication, directory, dns, http, metrics, random, store, submit};
 pub use decision::{Decision, Edit, Position, Recipient, Refusal, Verdict};
+pub use freshness::{Fact, Term, hold};
 pub use hook::Hook;
 pub use host::{
     Attempt, Direction, Envelope, Level, Message, Part, Session, SessionInfo, Transaction, config, log,
@@ -76,6 +78,12 @@ pub trait Plugin: Sized + 'static {
     /// costs nothing; what [`export!`] does not name is passed over.
     fn interest(&self) -> Vec<Hook> {
         Hook::ALL.to_vec()
+    }
+
+    /// By which terms its answers may hold for longer than a call, as it is configured: when [`export!`] names `freshness`. A call says with
+    /// [`hold`] which of them its answer holds by.
+    fn freshness(&self) -> Vec<Term> {
+        Vec::new()
     }
 
     /// A client connected, before the greeting.
@@ -172,16 +180,17 @@ pub trait Plugin: Sized + 'static {
 /// Everything a plugin needs by one `use`.
 pub mod prelude {
     pub use crate::{
-        Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Hook, Level, Login,
+        Attempt, Decision, Delivery, DeliveryDecision, Direction, Edit, Envelope, Fact, Hook, Level, Login,
         LoginDecision, MailboxChange, MailboxEvent, Message, NextHop, Outcome, OutcomeKind, Part, Placement,
-        Plugin, Position, Protocol, Recipient, Refusal, Resolution, Route, Session, SessionInfo, TlsPolicy,
-        Transaction, Verdict, authentication, directory, dns, http, log, metrics, now_ms, random, store,
-        submit,
+        Plugin, Position, Protocol, Recipient, Refusal, Resolution, Route, Session, SessionInfo, Term,
+        TlsPolicy, Transaction, Verdict, authentication, directory, dns, hold, http, log, metrics, now_ms,
+        random, store, submit,
     };
 }
 
 /// Makes the component: `export!(MyPlugin: rcpt, message);` with the hooks it has, out of connect, helo, auth, mail, rcpt,
-/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick; and `self_test`, `interest`.
+/// headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick; and `self_test`, `interest`,
+/// `freshness`.
 /// Expands to nothing on targets that are not Wasm.
 #[cfg(target_family = "wasm")]
 #[macro_export]

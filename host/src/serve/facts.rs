@@ -46,7 +46,13 @@ fn plugin_metrics(plugins: &PluginHost) -> Vec<Metric> {
         }
     }
     type Figure = fn(&HookStats) -> f64;
-    let figures: [(&str, &str, MetricKind, Figure); 4] = [
+    let figures: [(&str, &str, MetricKind, Figure); 5] = [
+        (
+            "maitred_plugin_fresh_answers_total",
+            "Answers given again without a call",
+            MetricKind::Counter,
+            |of| as_float(of.fresh),
+        ),
         ("maitred_plugin_call_seconds_total", "Time of calls", MetricKind::Counter, |of| of.elapsed_s),
         ("maitred_plugin_wait_seconds_total", "Of it, waiting for the outside", MetricKind::Counter, |of| {
             of.host_s

@@ -1,5 +1,7 @@
 //! Texts as operators write them in a rule: `*` is any text, case does not matter.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// A pattern, made once when the plugin is loaded: `*@a.test`, `*casino*`. It is about the whole text.
@@ -27,6 +29,17 @@ impl From<String> for Pattern {
         let mut middle: Vec<String> = pieces.collect();
         let last = middle.pop();
         Self { first, middle, last }
+    }
+}
+
+impl fmt::Display for Pattern {
+    /// In lower case; it reads as the same pattern.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first)?;
+        for piece in self.middle.iter().chain(&self.last) {
+            write!(f, "*{piece}")?;
+        }
+        Ok(())
     }
 }
 
@@ -116,6 +129,7 @@ mod tests {
         ] {
             let is = Pattern::from(pattern.to_owned()).matches(&lowered(text.to_owned()));
             assert_eq!(is, is_match, "{pattern} {text}");
+            assert_eq!(Pattern::from(pattern.to_owned()).to_string(), lowered(pattern.to_owned()));
         }
     }
 

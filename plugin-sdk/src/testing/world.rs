@@ -40,6 +40,8 @@ pub struct World {
     pub authentication: Vec<MethodResult>,
     /// Counters and gauges: name with labels, value.
     pub metrics: BTreeMap<String, f64>,
+    /// By which of its terms the last answer holds that does.
+    pub held: Option<u32>,
     /// What chance gives next.
     pub chance: u64,
 }

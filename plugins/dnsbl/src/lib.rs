@@ -7,7 +7,7 @@ mod codes;
 mod list;
 
 use maitred_plugin_sdk::address;
-use maitred_plugin_sdk::config::{Line, Networks, Patterns, lowered};
+use maitred_plugin_sdk::config::{Line, Networks, Patterns, Period, lowered};
 use maitred_plugin_sdk::prelude::*;
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ struct Config {
     skip_recipients: Patterns,
     /// The header field that says what was found. Empty: none.
     header: String,
+    /// For how long what was said holds for the same client and sender. 0: each is judged anew.
+    remember: Period,
     /// What who is refused is told; `{what}` and `{lists}` stand for what is listed, and where.
     text: Line,
 }
@@ -62,10 +64,17 @@ impl Default for Config {
             skip_ips: Networks::default(),
             skip_recipients: Patterns::default(),
             header: "X-DNSBL".to_owned(),
+            remember: Period::minutes(1),
             text: "{what} is listed in {lists}".into(),
         }
     }
 }
+
+/// By which term an answer holds: about who is no stranger, about a recipient that is open to all, about a client, about a message.
+const USER: u32 = 0;
+const OPEN: u32 = 1;
+const CLIENT: u32 = 2;
+const MESSAGE: u32 = 3;
 
 impl Plugin for Dnsbl {
     const SUMMARY: &'static str = "Asks block lists and allow lists of the DNS about clients and senders";
@@ -85,6 +94,24 @@ impl Plugin for Dnsbl {
         client.into_iter().chain([Hook::Message]).collect()
     }
 
+    fn freshness(&self) -> Vec<Term> {
+        let seconds = self.config.remember.as_seconds();
+        if seconds == 0 {
+            return Vec::new();
+        }
+        let header = Some(&self.config.header).filter(|header| !header.is_empty());
+        let header = header.map(|header| Fact::Header(header.clone()));
+        let message = [Some(Fact::RemoteIp), Some(Fact::SenderDomain), header, self.recipients()];
+        // In the order of their numbers.
+        let terms = [
+            Vec::new(),
+            vec![Fact::Recipients],
+            [Some(Fact::RemoteIp), self.recipients()].into_iter().flatten().collect(),
+            message.into_iter().flatten().collect(),
+        ];
+        terms.into_iter().map(|made_of| Term { seconds, made_of }).collect()
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         match self.config.at {
             Stage::Connect => self.judge_client(session),
@@ -95,19 +122,28 @@ impl Plugin for Dnsbl {
     fn on_rcpt(&self, session: &dyn Session, _sender: &str, recipient: &Recipient) -> Decision {
         match self.config.at {
             Stage::Rcpt if !self.is_open_to_all(&recipient.address) => self.judge_client(session),
-            Stage::Connect | Stage::Rcpt | Stage::Message => Decision::next(),
+            // Made of the recipient alone: that need not be asked again.
+            Stage::Rcpt => {
+                hold(OPEN);
+                Decision::next()
+            }
+            Stage::Connect | Stage::Message => Decision::next(),
         }
     }
 
     fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
         let info = session.info();
         if !info.is_stranger() {
+            hold(USER);
             return Decision::next();
         }
         let envelope = message.envelope();
         let found = [self.find_client(session, &info), self.find_sender(session, &envelope.sender)];
         let found: Vec<_> = found.into_iter().flatten().collect();
         let is_open = envelope.recipients.iter().all(|recipient| self.is_open_to_all(&recipient.address));
+        if found.iter().all(|found| found.is_whole) {
+            hold(MESSAGE);
+        }
         match self.refusal(&found) {
             Some(refusal) if !is_open => Verdict::Reject(refusal).into(),
             _ => self.marked(&found, message),
@@ -119,10 +155,19 @@ impl Dnsbl {
     fn judge_client(&self, session: &dyn Session) -> Decision {
         let info = session.info();
         if !info.is_stranger() {
+            hold(USER);
             return Decision::next();
         }
         let found: Vec<_> = self.find_client(session, &info).into_iter().collect();
+        if found.iter().all(|found| found.is_whole) {
+            hold(CLIENT);
+        }
         self.refusal(&found).map_or_else(Decision::next, |refusal| Verdict::Reject(refusal).into())
+    }
+
+    /// Where some recipients are open to all, an answer is made of who they are.
+    fn recipients(&self) -> Option<Fact> {
+        (!self.config.skip_recipients.is_empty()).then_some(Fact::Recipients)
     }
 
     fn find_client(&self, session: &dyn Session, info: &SessionInfo) -> Option<Findings<'_>> {
@@ -209,7 +254,7 @@ impl Config {
     }
 }
 
-maitred_plugin_sdk::export!(Dnsbl: connect, rcpt, message, interest);
+maitred_plugin_sdk::export!(Dnsbl: connect, rcpt, message, interest, freshness);
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub struct Findings<'a> {
     pub what: String,
     /// Lists that have it, in the order of the configuration.
     pub lists: Vec<&'a List>,
+    /// All zones gave an answer.
+    pub is_whole: bool,
 }
 
 /// How many zones are asked at once.
@@ -44,6 +46,9 @@ pub const ZONES_MAX: usize = 32;
 
 /// How many codes of one list are looked at.
 const CODES_MAX: usize = 8;
+
+/// In place of an answer.
+const FAILED: &str = "!";
 
 const fn one() -> f32 {
     1.0
@@ -105,12 +110,13 @@ pub fn find<'a>(session: &dyn Session, note: &str, lists: &'a [List], what: Stri
         },
         |(_, answers)| answers.to_owned(),
     );
-    // A line for each answer: zone, blank, code.
+    // A line for each answer: zone, blank, code; and one for those that gave none.
     let has = |list: &&List| {
         let mut codes = answers.lines().filter_map(|line| line.split_once(' '));
         codes.any(|(zone, code)| zone == list.zone.0 && code.parse().is_ok_and(|code| list.counts(code)))
     };
-    Findings { lists: lists.iter().filter(has).collect(), what }
+    let is_whole = !answers.lines().any(|line| line == FAILED);
+    Findings { lists: lists.iter().filter(has).collect(), is_whole, what }
 }
 
 fn ask(lists: &[List], what: &str) -> String {
@@ -125,6 +131,8 @@ fn ask(lists: &[List], what: &str) -> String {
             Err(error) => {
                 count("failed");
                 log(Level::Info, &format!("{name} gives no answer about {what}: {error:?}"));
+                // Writing to a string does not fail.
+                let _ = writeln!(answers, "{FAILED}");
                 continue;
             }
         };

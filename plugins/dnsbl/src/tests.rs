@@ -232,6 +232,56 @@ fn a_zone_may_be_given_twice_with_other_codes() {
     assert!(matches!(rcpt(&plugin, &client("192.0.2.2"), "bob@a.test"), Verdict::Reject(_)));
 }
 
+/// By which term the last answer holds.
+fn held(plugin: &Dnsbl) -> Option<Term> {
+    let held = world(|world| world.held.take())?;
+    plugin.freshness().into_iter().nth(held as usize)
+}
+
+fn term(seconds: u32, made_of: &[Fact]) -> Option<Term> {
+    Some(Term { seconds, made_of: made_of.to_vec() })
+}
+
+#[test]
+fn what_was_said_holds_for_a_minute_for_the_same_client_and_sender() {
+    let plugin = Dnsbl::init(CONFIG).unwrap();
+    listed("1.2.0.192.zen.l.test", &["127.0.0.2"]);
+    let message = FakeMessage::new("Subject: x\n\nhi");
+    for ip in ["192.0.2.1", "192.0.2.2"] {
+        rcpt(&plugin, &client(ip), "bob@a.test");
+        assert_eq!(held(&plugin), term(60, &[Fact::RemoteIp]), "{ip}");
+        plugin.on_message(&client(ip), &message);
+        let facts = [Fact::RemoteIp, Fact::SenderDomain, Fact::Header("X-DNSBL".to_owned())];
+        assert_eq!(held(&plugin), term(60, &facts), "{ip}");
+    }
+    let mut user = client("192.0.2.1");
+    user.info.account = Some("bob@a.test".to_owned());
+    rcpt(&plugin, &user, "bob@a.test");
+    assert_eq!(held(&plugin), term(60, &[]));
+    let open = CONFIG.replacen('{', r#"{"skip_recipients":["abuse@*"],"remember":"5s","header":"","#, 1);
+    let open = Dnsbl::init(&open).unwrap();
+    rcpt(&open, &client("192.0.2.1"), "abuse@a.test");
+    assert_eq!(held(&open), term(5, &[Fact::Recipients]));
+    rcpt(&open, &client("192.0.2.1"), "bob@a.test");
+    assert_eq!(held(&open), term(5, &[Fact::RemoteIp, Fact::Recipients]));
+    open.on_message(&client("192.0.2.1"), &message);
+    assert_eq!(held(&open), term(5, &[Fact::RemoteIp, Fact::SenderDomain, Fact::Recipients]));
+    let never = Dnsbl::init(&CONFIG.replacen('{', r#"{"remember":"0s","#, 1)).unwrap();
+    rcpt(&never, &client("192.0.2.1"), "bob@a.test");
+    assert_eq!(held(&never), None);
+}
+
+#[test]
+fn where_a_list_gave_no_answer_the_next_call_asks_again() {
+    let plugin = Dnsbl::init(CONFIG).unwrap();
+    world(|world| world.dns_troubles.push("1.2.0.192.key.q.l.test".to_owned()));
+    let session = client("192.0.2.1");
+    rcpt(&plugin, &session, "bob@a.test");
+    rcpt(&plugin, &session, "carol@a.test");
+    plugin.on_message(&session, &FakeMessage::new("Subject: x\n\nhi"));
+    assert_eq!(held(&plugin), None);
+}
+
 #[test]
 fn a_bad_configuration_says_what_is_wrong() {
     let many: Vec<String> = (0..33).map(|number| format!(r#"{{"zone":"l{number}.test"}}"#)).collect();

@@ -66,6 +66,14 @@ impl Default for Config {
     }
 }
 
+/// By which term an answer holds: about who never waits, about a triplet, about a network.
+const TRUSTED: u32 = 0;
+const KNOWN: u32 = 1;
+const CLIENT: u32 = 2;
+
+/// For so long who is known is not looked up again.
+const FRESH_SECONDS_MAX: u32 = 600;
+
 /// What an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -90,14 +98,40 @@ impl Plugin for Greylist {
         Ok(Self { config })
     }
 
+    /// Who is no stranger need not be looked up for each mail.
+    fn freshness(&self) -> Vec<Term> {
+        let bits = |bits: u32| u8::try_from(bits).unwrap_or(u8::MAX);
+        let network = Fact::RemoteNetwork(bits(self.config.ipv4_prefix), bits(self.config.ipv6_prefix));
+        // The table notes who comes within an eighth of the lifetime: it must be asked as often.
+        let seconds = FRESH_SECONDS_MAX.min(self.config.lifetime.as_seconds() / 8);
+        // In the order of their numbers.
+        let terms = [
+            vec![Fact::RemoteIp, Fact::SenderDomain, Fact::Recipients],
+            vec![network.clone(), Fact::Sender, Fact::Recipients],
+            vec![network],
+        ];
+        terms.into_iter().map(|made_of| Term { seconds, made_of }).collect()
+    }
+
     fn on_rcpt(&self, session: &dyn Session, sender: &str, recipient: &Recipient) -> Decision {
         let info = session.info();
         let client =
             info.remote_ip.parse().ok().filter(|_| !self.is_trusted(&info, sender, &recipient.address));
-        let Some(ip) = client else { return Decision::next() };
+        let Some(ip) = client else {
+            // Made of the configuration and of who they are: that does not change.
+            hold(TRUSTED);
+            return Decision::next();
+        };
         let network = Network::around(ip, self.config.ipv4_prefix, self.config.ipv6_prefix);
         match self.look_up(&Keys::of(network, sender, &recipient.address)) {
-            Ok(standing) => self.answer(standing),
+            Ok(standing) => {
+                match standing {
+                    Standing::New | Standing::Early | Standing::Passed(_) => {}
+                    Standing::Known => hold(KNOWN),
+                    Standing::Client => hold(CLIENT),
+                }
+                self.answer(standing)
+            }
             Err(error) => {
                 log(Level::Warn, &format!("the table is not available: {error:?}"));
                 metrics::counter_add("attempts_total", &[("standing", "unavailable")], 1);
@@ -226,7 +260,7 @@ impl Config {
     }
 }
 
-maitred_plugin_sdk::export!(Greylist: rcpt);
+maitred_plugin_sdk::export!(Greylist: rcpt, freshness);
 
 #[cfg(test)]
 mod tests;

@@ -206,6 +206,35 @@ fn what_another_version_wrote_is_a_new_beginning() {
     }
 }
 
+/// An attempt, and by which term its answer holds.
+fn tries_at(plugin: &Greylist, now_ms: u64, sender: &str) -> (Option<String>, Option<Term>) {
+    set_now_ms(now_ms);
+    let tag = tries(plugin, "192.0.2.1", sender, "bob@a.test");
+    let held = world(|world| world.held.take());
+    (tag, held.and_then(|held| plugin.freshness().into_iter().nth(held as usize)))
+}
+
+#[test]
+fn who_is_known_is_not_looked_up_for_each_mail() {
+    let network = Fact::RemoteNetwork(25, 64);
+    let of_client = Term { seconds: 600, made_of: vec![network.clone()] };
+    let plugin = plugin(r#"{"auto_allow":1,"ipv4_prefix":25}"#);
+    assert_eq!(tries_at(&plugin, 0, "alice@b.test"), (tag("new"), None));
+    assert_eq!(tries_at(&plugin, 1_000, "alice@b.test"), (tag("early"), None));
+    assert_eq!(tries_at(&plugin, 400_000, "alice@b.test"), (tag("passed after 400 s"), None));
+    assert_eq!(tries_at(&plugin, 500_000, "eve@b.test"), (tag("client"), Some(of_client)));
+}
+
+#[test]
+fn who_is_known_is_looked_up_as_often_as_it_must_be_noted() {
+    let plugin = plugin(r#"{"auto_allow":0,"delay":"1s","window":"1m","lifetime":"40s"}"#);
+    assert_eq!(tries_at(&plugin, 1_000, "alice@b.test"), (tag("new"), None));
+    assert_eq!(tries_at(&plugin, 3_000, "alice@b.test"), (tag("passed after 2 s"), None));
+    let made_of = vec![Fact::RemoteNetwork(24, 64), Fact::Sender, Fact::Recipients];
+    let known = Term { seconds: 5, made_of };
+    assert_eq!(tries_at(&plugin, 4_000, "alice@b.test"), (tag("known"), Some(known)));
+}
+
 #[test]
 fn attempts_are_counted() {
     let plugin = plugin("{}");

@@ -4,6 +4,7 @@
 
 mod expression;
 mod facts;
+mod fresh;
 mod rule;
 mod wanted;
 
@@ -15,7 +16,12 @@ use rule::{Action, Config, Rule};
 /// The plugin.
 pub struct Rules {
     config: Config,
+    /// What each answer is made of, where that can be said.
+    made_of: Option<Vec<Fact>>,
 }
+
+/// What the rules say of a message does not change with time.
+const FRESH_SECONDS: u32 = 3_600;
 
 /// What the rules that held so far have asked for.
 #[derive(Default)]
@@ -32,10 +38,19 @@ impl Plugin for Rules {
         let mut config: Config = serde_json::from_str(config).map_err(|error| error.to_string())?;
         config.check()?;
         config.prepare();
-        Ok(Self { config })
+        let made_of = fresh::made_of(&config);
+        Ok(Self { config, made_of })
+    }
+
+    fn freshness(&self) -> Vec<Term> {
+        let terms = self.made_of.iter();
+        terms.map(|made_of| Term { seconds: FRESH_SECONDS, made_of: made_of.clone() }).collect()
     }
 
     fn on_message(&self, session: &dyn Session, message: &dyn Message) -> Decision {
+        if self.made_of.is_some() {
+            hold(0);
+        }
         let facts = Facts::gather(&self.config.rules, session, message);
         let mut found = Findings::default();
         let mut verdict = Verdict::Next;
@@ -122,7 +137,7 @@ fn marked_subject(mark: &str, message: &dyn Message) -> Edit {
     }
 }
 
-maitred_plugin_sdk::export!(Rules: message);
+maitred_plugin_sdk::export!(Rules: message, freshness);
 
 #[cfg(test)]
 mod tests {

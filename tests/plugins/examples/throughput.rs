@@ -2,8 +2,9 @@
 //! `cargo run --release --example throughput -p tests-plugins [ROUNDS] [SECONDS] [FILTER,FILTER… …]`, after `cargo build --release`.
 //!
 //! Beside a server without plugins runs one for each list of filters (by default one with rules, greylist and dnsbl), and each takes its
-//! turn in each round: messages of 4 KiB over 10 and 50 connections, pipelined, each client at an address of its own. Greylisting knows
-//! the senders already; the lists, served by a DNS of this program, have none of them.
+//! turn in each round: messages of 4 KiB over 10 and 50 connections, pipelined, each client at an address of its own; and the same with a
+//! session for each message, as mail comes from the Internet. Greylisting knows the senders already; the lists, served by a DNS of this
+//! program, have none of them.
 
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tests_e2e::Server;
 use tests_e2e::load::{Times, letter, processor_time, session};
 
-const CONNECTIONS: [usize; 2] = [10, 50];
+/// So many clients at a time, and whether each message has a session of its own.
+const WORK: [(usize, bool); 4] = [(10, false), (50, false), (10, true), (50, true)];
+const CLIENTS_MAX: usize = 50;
 const ACCOUNTS: usize = 10;
 const COMMON: &str = r#"
 hostname = "mx.example.test"
@@ -33,8 +36,8 @@ struct Contender {
     name: String,
     server: Server,
     _folder: tempfile::TempDir,
-    /// For each number of connections: messages a second, processor milliseconds a message, p99.
-    rounds: [Vec<(f64, f64, Duration)>; 2],
+    /// For each kind of work: messages a second, processor milliseconds a message, p99.
+    rounds: [Vec<(f64, f64, Duration)>; WORK.len()],
 }
 
 fn main() -> Result<()> {
@@ -50,9 +53,9 @@ fn main() -> Result<()> {
     }
     println!("{rounds} rounds of {seconds} s, in turns; messages/s, processor ms a message, p99 ms");
     for round in 0..=rounds {
-        for (at, connections) in CONNECTIONS.into_iter().enumerate() {
+        for (at, work) in WORK.into_iter().enumerate() {
             for contender in &mut contenders {
-                let measured = contender.run(connections, Duration::from_secs(seconds))?;
+                let measured = contender.run(work, Duration::from_secs(seconds))?;
                 // The first makes what is made once.
                 if round > 0 {
                     contender.rounds[at].push(measured);
@@ -60,8 +63,11 @@ fn main() -> Result<()> {
             }
         }
     }
-    for (at, connections) in CONNECTIONS.into_iter().enumerate() {
-        println!("{connections} connections");
+    for (at, (clients, has_sessions)) in WORK.into_iter().enumerate() {
+        println!(
+            "{clients} clients, {}",
+            if has_sessions { "a session for each message" } else { "a session each" }
+        );
         let bare = contenders[0].rounds[at].clone();
         for contender in &contenders {
             let own = &contender.rounds[at];
@@ -100,20 +106,20 @@ impl Contender {
         }
         let name = if list.is_empty() { "none" } else { list }.to_owned();
         let contender = Self { name, server, _folder: folder, rounds: Default::default() };
-        for number in 0..CONNECTIONS[1] {
+        for number in 0..CLIENTS_MAX {
             let began = Instant::now();
-            while !contender.deliver(number, Instant::now())?.1 {
+            while !contender.deliver((number, false), Instant::now())?.1 {
                 ensure!(began.elapsed() < Duration::from_secs(30), "greylisted for ever");
             }
         }
         Ok(contender)
     }
 
-    fn run(&self, connections: usize, length: Duration) -> Result<(f64, f64, Duration)> {
+    fn run(&self, (clients, has_sessions): (usize, bool), length: Duration) -> Result<(f64, f64, Duration)> {
         let (began, computed) = (Instant::now(), processor_time(self.server.pid())?);
         let times = std::thread::scope(|scope| {
-            let clients: Vec<_> = (0..connections)
-                .map(|number| scope.spawn(move || self.deliver(number, began + length)))
+            let clients: Vec<_> = (0..clients)
+                .map(|number| scope.spawn(move || self.deliver((number, has_sessions), began + length)))
                 .collect();
             clients.into_iter().try_fold(Times::default(), |mut all, client| {
                 let (times, is_taken) = client.join().ok().context("a client panicked")??;
@@ -128,13 +134,22 @@ impl Contender {
     }
 
     /// One client, until then; at least one message. Whether all were taken.
-    fn deliver(&self, number: usize, until: Instant) -> Result<(Times, bool)> {
-        let mut talk = session(self.server.port("smtp"), &format!("198.51.{number}.1"))?;
+    fn deliver(&self, (number, has_sessions): (usize, bool), until: Instant) -> Result<(Times, bool)> {
+        let client = format!("198.51.{number}.1");
+        let connect = || session(self.server.port("smtp"), &client);
+        let mut talk = connect()?;
         let (from, to) =
             (format!("sender{number}@c.test"), format!("user{}@example.test", number % ACCOUNTS));
-        let (mut times, message) = (Times::default(), letter("lunch on Thursday", 4096));
+        let (mut times, mut count, message) = (Times::default(), 0_u64, letter("lunch on Thursday", 4096));
         loop {
-            let reply = times.of(|| talk.pipeline(&from, &to, &message))?;
+            let reply = times.of(|| {
+                if has_sessions && count > 0 {
+                    talk.smtp("QUIT")?;
+                    talk = connect()?;
+                }
+                talk.pipeline(&from, &to, &message)
+            })?;
+            count += 1;
             if !reply.starts_with("250") {
                 return Ok((times, false));
             }

@@ -95,7 +95,7 @@ impl State {
 }
 
 /// The value as people read it.
-fn text(field: &Field<'_>) -> String {
+pub(crate) fn text(field: &Field<'_>) -> String {
     header::decode_words(&field.unfolded(), VALUE_OCTETS_MAX)
 }
 

@@ -61,8 +61,18 @@ impl Grants {
 /// # Errors
 /// An import that nothing grants.
 pub(crate) fn needed(import: &str) -> Result<Option<Capability>, ()> {
-    const FREE: [&str; 9] =
-        ["types", "decisions", "host-session", "host-message", "log", "config", "clock", "random", "metrics"];
+    const FREE: [&str; 10] = [
+        "types",
+        "decisions",
+        "host-session",
+        "host-message",
+        "log",
+        "config",
+        "clock",
+        "random",
+        "metrics",
+        "answers",
+    ];
     // Standard streams that go nowhere, an empty environment, clocks and random octets: what language runtimes link.
     const WASI: [&str; 4] = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"];
     let unversioned = import.split('@').next().unwrap_or_default();

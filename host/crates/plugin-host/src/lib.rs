@@ -13,6 +13,7 @@ mod cache;
 mod capability;
 mod config;
 mod engine;
+mod fresh;
 mod grants;
 mod herald;
 mod hooks;

@@ -15,6 +15,7 @@ use crate::bindings::v0_1::exports::maitred::plugin as exports;
 use crate::cache::Cache;
 use crate::config::PluginConfig;
 use crate::engine::{MEMORY_MAX, Machine, Pace};
+use crate::fresh::Term;
 use crate::grants::{Grants, needed};
 use crate::hooks::{Hooks, named};
 use crate::lane::{Long, processor_nanos};
@@ -120,10 +121,12 @@ impl Loader {
             Some(wanted) => hooks.only(&wanted),
             None => hooks,
         };
+        let terms = self.terms(&identity, &pre, is_frozen).await;
+        let terms = terms.map_err(|said| on_one_line("freshness", &said))?;
         let version = described.version.chars().filter(|c| !c.is_control()).take(64).collect();
         // One that cannot be frozen sets up at each call.
         let setup = if is_frozen { None } else { exports::lifecycle::GuestIndices::new(&pre).ok() };
-        let guest = Guest { pre, hooks, setup, version, digest };
+        let guest = Guest { pre, hooks, terms, setup, version, digest };
         let outside = Arc::clone(&self.outside);
         Ok(Loaded::new(Arc::clone(&self.machine), guest, (identity, outside), config.clone(), origin))
     }
@@ -278,6 +281,24 @@ impl Loader {
         };
         let names = self.in_time(&long, asking).await?;
         named(&names).map(Some)
+    }
+
+    /// By which terms its answers may hold, if it says so, in an instance as a call has it.
+    async fn terms(
+        &self,
+        identity: &Arc<Identity>,
+        pre: &InstancePre<State>,
+        is_frozen: bool,
+    ) -> Result<Vec<Term>, String> {
+        let Ok(freshness) = exports::freshness::GuestIndices::new(pre) else { return Ok(Vec::new()) };
+        let (mut store, long) = self.store(identity)?;
+        let pre = pre.clone();
+        let asking = async move {
+            let instance = begin_set_up(&mut store, &pre, is_frozen).await?;
+            let freshness = freshness.load(&mut store, &instance).map_err(|error| first_line(&error))?;
+            freshness.call_terms(&mut store).await.map_err(|error| first_line(&error))
+        };
+        crate::fresh::checked(self.in_time(&long, asking).await?)
     }
 
     /// Compiles on a thread of its own: seconds for a large component.

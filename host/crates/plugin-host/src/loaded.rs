@@ -14,6 +14,7 @@ use crate::bindings::v0_1::exports::maitred::plugin as exports;
 use crate::breaker::{Breaker, Turn};
 use crate::config::PluginConfig;
 use crate::engine::Machine;
+use crate::fresh::{Answers, Term};
 use crate::hooks::Hooks;
 use crate::lane::Long;
 use crate::load::{bound, first_line, now_ms};
@@ -33,6 +34,8 @@ pub(crate) struct Loaded {
     /// As `1.0.0@0123abcd`.
     pub(crate) version: Arc<str>,
     pub(crate) stats: Stats,
+    /// What it answered that still holds.
+    fresh: Answers,
     /// One for each hook: where it fails, it is left alone.
     breakers: [Breaker; Hook::ALL.len()],
     slots: Arc<Semaphore>,
@@ -42,6 +45,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Guest {
     pub(crate) pre: InstancePre<State>,
     pub(crate) hooks: Hooks,
+    /// By which its answers may hold for longer than a call.
+    pub(crate) terms: Vec<Term>,
     /// It could not be frozen behind its `init`: each instance sets up first.
     pub(crate) setup: Option<exports::lifecycle::GuestIndices>,
     /// What it says its version is.
@@ -50,8 +55,15 @@ pub(crate) struct Guest {
     pub(crate) digest: String,
 }
 
-/// What came of a call, what it used, and what it asked outside.
-type Called = (Result<Answer, Fault>, Used, Vec<(Ask, Reply)>);
+/// What a call used, what it asked outside, and by which of its terms the answer holds.
+#[derive(Default)]
+struct Beside {
+    used: Used,
+    transcript: Vec<(Ask, Reply)>,
+    term: Option<usize>,
+}
+
+type Called = (Result<Answer, Fault>, Beside);
 
 /// Where a component came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +79,8 @@ pub(crate) struct Ran {
     pub(crate) elapsed: Duration,
     /// What it asked outside, if that was to be written down.
     pub(crate) transcript: Vec<(Ask, Reply)>,
+    /// By which of its terms that holds.
+    term: Option<usize>,
 }
 
 impl Origin {
@@ -85,11 +99,12 @@ const GRACE: Duration = Duration::from_millis(100);
 impl Loaded {
     pub(crate) fn new(
         machine: Arc<Machine>,
-        guest: Guest,
+        mut guest: Guest,
         (identity, outside): (Arc<Identity>, Arc<dyn Outside>),
         config: PluginConfig,
         origin: Origin,
     ) -> Self {
+        let terms = std::mem::take(&mut guest.terms);
         let short: String = guest.digest.chars().take(8).collect();
         Self {
             machine,
@@ -97,6 +112,7 @@ impl Loaded {
             version: format!("{}@{short}", guest.version).into(),
             slots: Arc::new(Semaphore::new(config.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             stats: Stats::new(),
+            fresh: Answers::new(terms),
             breakers: std::array::from_fn(|_| Breaker::new(Instant::now())),
             identity,
             outside,
@@ -132,6 +148,25 @@ impl Loaded {
         self.guest.hooks.has(hook)
     }
 
+    /// What it has answered to one like this and still holds; else asks it.
+    pub(crate) async fn run_or_find(
+        self: &Arc<Self>,
+        session: &SessionFacts,
+        call: HookCall<'_>,
+        means: impl FnOnce() -> Means,
+    ) -> (Result<Answer, Fault>, Duration) {
+        let began = Instant::now();
+        if let Some(decision) = self.fresh.find(session, call, began).await {
+            self.stats.note_found(call.hook());
+            return (Ok(Answer::Filter(decision)), began.elapsed());
+        }
+        let ran = self.run_guarded(session, call, means()).await;
+        if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
+            self.fresh.keep(session, call, decision, term, Instant::now()).await;
+        }
+        (ran.answer, ran.elapsed)
+    }
+
     /// Asks it, unless it failed too often.
     pub(crate) async fn run_guarded(
         self: &Arc<Self>,
@@ -143,7 +178,7 @@ impl Loaded {
         if breaker.is_some_and(|breaker| !breaker.may_call(Instant::now())) {
             let answer = Err(Fault::Broken);
             self.stats.note(call.hook(), &answer, Used::default());
-            return Ran { answer, elapsed: Duration::ZERO, transcript: Vec::new() };
+            return Ran { answer, elapsed: Duration::ZERO, transcript: Vec::new(), term: None };
         }
         let ran = self.run(session, call, means).await;
         // Who waited in vain for a free instance did not fail.
@@ -179,10 +214,10 @@ impl Loaded {
         means: Means,
     ) -> Ran {
         let began = Instant::now();
-        let (answer, used, transcript) = self.run_in_time(session, call, means).await;
+        let (answer, Beside { used, transcript, term }) = self.run_in_time(session, call, means).await;
         let used = Used { elapsed: began.elapsed(), ..used };
         self.stats.note(call.hook(), &answer, used);
-        Ran { answer, elapsed: used.elapsed, transcript }
+        Ran { answer, elapsed: used.elapsed, transcript, term }
     }
 
     /// Asks it with its effects void; nothing is counted.
@@ -195,8 +230,8 @@ impl Loaded {
             is_void: true,
         };
         let began = Instant::now();
-        let (answer, _, transcript) = self.run_in_time(session, call, means).await;
-        Ran { answer, elapsed: began.elapsed(), transcript }
+        let (answer, Beside { transcript, .. }) = self.run_in_time(session, call, means).await;
+        Ran { answer, elapsed: began.elapsed(), transcript, term: None }
     }
 
     async fn run_in_time(
@@ -211,7 +246,7 @@ impl Loaded {
             Ok((own, Arc::clone(&self.machine.calls).acquire_owned().await?))
         };
         let free = timeout(time, free).await.ok().and_then(Result::<_, AcquireError>::ok);
-        let Some(slots) = free else { return (Err(Fault::Busy(time)), Used::default(), Vec::new()) };
+        let Some(slots) = free else { return (Err(Fault::Busy(time)), Beside::default()) };
         let long = Long::default();
         let called = Arc::clone(self).call(session.clone(), call.to_question(), means, long.clone());
         let called = async move {
@@ -237,7 +272,7 @@ impl Loaded {
         };
         let mut store = Store::new(&self.machine.engine, state);
         if let Err(error) = bound(&self.machine, &mut store, time, &long) {
-            return (Err(Fault::Trap(first_line(&error))), Used::default(), Vec::new());
+            return (Err(Fault::Trap(first_line(&error))), Beside::default());
         }
         let _running = self.machine.running();
         let called = async {
@@ -261,7 +296,8 @@ impl Loaded {
             host_calls: state.budget.made(self.config.limits.host_calls),
             memory: state.memory.octets,
         };
-        (answer, used, state.means.transcript.take().unwrap_or_default())
+        let transcript = state.means.transcript.take().unwrap_or_default();
+        (answer, Beside { used, transcript, term: state.term.take() })
     }
 
     /// What an error of a call means. The guest sees a failed allocation only, so a refused one is looked at first.

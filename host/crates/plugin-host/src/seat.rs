@@ -89,8 +89,8 @@ impl Plugin for Seat {
         if self.trial.is_none() && !self.recorder.is_on() {
             // Nearly always.
             if let Some(primary) = &self.primary {
-                let Ran { answer, elapsed, .. } =
-                    primary.run_guarded(session, call, obeyed_means(primary, None)).await;
+                let (answer, elapsed) =
+                    primary.run_or_find(session, call, || obeyed_means(primary, None)).await;
                 return Called { version: Arc::clone(&primary.version), elapsed, answer };
             }
         }

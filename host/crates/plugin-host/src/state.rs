@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) plugin: Arc<Identity>,
     pub(crate) means: Means,
     pub(crate) spent: Spent,
+    /// By which of its terms the answer holds.
+    pub(crate) term: Option<usize>,
     /// What the call is about, when it may ask whether that is true.
     subject: Option<Arc<Subject>>,
     chance: Chance,
@@ -117,6 +119,7 @@ impl State {
             chance: Chance::new(means.seed),
             means,
             spent: Spent::default(),
+            term: None,
             subject: None,
         }
     }
@@ -132,6 +135,7 @@ impl State {
     /// It is set up: from now on it has what a call has.
     pub(crate) fn begin(&mut self, means: Means) {
         self.wasi = None;
+        self.term = None;
         self.chance = Chance::new(means.seed);
         self.budget = Budget::of(&self.plugin.limits);
         self.means = means;
@@ -197,6 +201,11 @@ fn wasi(means: &Means) -> WasiCtx {
 impl Budget {
     fn of(limits: &CallLimits) -> Self {
         Self { calls: limits.host_calls, octets: limits.octets, log_lines: LOG_LINES_MAX, asks: limits.asks }
+    }
+
+    /// For what no plugin pays: so many octets.
+    pub(crate) fn of_octets(octets: u64) -> Self {
+        Self { calls: u32::MAX, octets, log_lines: 0, asks: 0 }
     }
 
     /// One call of the host that moves so many octets.

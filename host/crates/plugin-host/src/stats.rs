@@ -44,6 +44,7 @@ pub(crate) struct Stats {
 
 struct Counts {
     calls: AtomicU64,
+    found: AtomicU64,
     verdicts: [AtomicU64; VERDICTS.len()],
     buckets: [AtomicU64; BUCKETS],
     elapsed_ns: AtomicU64,
@@ -64,6 +65,13 @@ pub(crate) struct Used {
 impl Stats {
     pub(crate) fn new() -> Self {
         Self { hooks: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// One that needed no call.
+    pub(crate) fn note_found(&self, hook: Hook) {
+        if let Some(slot) = self.hooks.get(hook as usize) {
+            slot.get_or_init(|| Box::new(Counts::new())).found.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn note(&self, hook: Hook, answer: &Result<Answer, Fault>, used: Used) {
@@ -117,6 +125,7 @@ impl Counts {
     fn new() -> Self {
         Self {
             calls: AtomicU64::new(0),
+            found: AtomicU64::new(0),
             verdicts: std::array::from_fn(|_| AtomicU64::new(0)),
             buckets: std::array::from_fn(|_| AtomicU64::new(0)),
             elapsed_ns: AtomicU64::new(0),
@@ -141,6 +150,7 @@ impl Counts {
             mode: mode.to_owned(),
             hook,
             calls: self.calls.load(Ordering::Relaxed),
+            fresh: self.found.load(Ordering::Relaxed),
             verdicts,
             elapsed_us: [50, 90, 99].map(|percent| quantile(&buckets, percent)),
             elapsed_s: seconds(&self.elapsed_ns),

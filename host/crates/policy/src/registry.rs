@@ -231,6 +231,9 @@ pub struct HookStats {
     pub hook: Hook,
     /// Calls.
     pub calls: u64,
+    /// Answers that were given again, without a call, because they still held.
+    #[serde(default)]
+    pub fresh: u64,
     /// Verdict or fault, and how often.
     pub verdicts: std::collections::BTreeMap<String, u64>,
     /// Microseconds that half, nine of ten and 99 of 100 calls took at most.

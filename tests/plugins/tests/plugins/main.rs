@@ -5,6 +5,7 @@ mod capabilities;
 mod faults;
 mod filters;
 mod fixtures;
+mod fresh;
 mod frozen;
 mod heralds;
 mod hooks;

@@ -2,7 +2,7 @@
 
 use wasmtime::Result;
 
-use crate::bindings::v0_1::maitred::plugin::{clock, config, log, metrics, random};
+use crate::bindings::v0_1::maitred::plugin::{answers, clock, config, log, metrics, random};
 use crate::metrics::Number;
 use crate::state::State;
 
@@ -65,6 +65,14 @@ impl metrics::Host for State {
 
     async fn gauge_set(&mut self, name: String, labels: Vec<(String, String)>, value: f64) -> Result<()> {
         self.note(&name, &labels, Number::Gauge(value))
+    }
+}
+
+impl answers::Host for State {
+    async fn hold(&mut self, term: u32) -> Result<()> {
+        self.budget.spend(4)?;
+        self.term = usize::try_from(term).ok();
+        Ok(())
     }
 }
 

@@ -55,6 +55,11 @@ impl Plugin for Probe {
         }
     }
 
+    fn freshness(&self) -> Vec<Term> {
+        let (run, _) = self.run("freshness", "", Run::default());
+        run.terms()
+    }
+
     fn on_connect(&self, session: &dyn Session) -> Decision {
         self.filter("connect", "", Run::of(session))
     }
@@ -194,5 +199,5 @@ fn subject(message: &dyn Message) -> String {
 
 maitred_plugin_sdk::export!(
     Probe: connect, helo, auth, mail, rcpt, headers, message, disconnect, resolve, route, deliver, outcome, login, mailbox, tick,
-    self_test, interest
+    self_test, interest, freshness
 );

@@ -78,6 +78,19 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Every `term`.
+    pub fn terms(&self) -> Vec<Term> {
+        let terms = self.answers.iter().filter(|(word, _)| word == "term");
+        let term = |(_, with): &(String, String)| {
+            let (seconds, made_of) = with.split_once('=').unwrap_or((with, ""));
+            Term {
+                seconds: seconds.parse().unwrap_or(0),
+                made_of: made_of.split(',').filter_map(fact).collect(),
+            }
+        };
+        terms.map(term).collect()
+    }
+
     /// Does one thing; answers the change that it is, if it is one.
     pub fn act(&mut self, word: &str, with: &str) -> Option<Edit> {
         let so_far: Vec<String> = self.found.iter().map(|(word, value)| format!("{word}={value}")).collect();
@@ -226,6 +239,7 @@ fn ask(word: &str, with: &str, (key, value): (&str, &str)) -> Option<String> {
 fn ask_free(word: &str, with: &str, (key, value): (&str, &str)) -> Option<String> {
     match word {
         "log" => log(Level::Info, with),
+        "by-term" => hold(u32::try_from(number(with)).unwrap_or(0)),
         "count" => metrics::counter_add(key, &[("kind", "x")], value.parse().unwrap_or(1)),
         "gauge" => metrics::gauge_set(key, &[], value.parse().unwrap_or(0.0)),
         "random" => return shown(random::number()),
@@ -235,6 +249,28 @@ fn ask_free(word: &str, with: &str, (key, value): (&str, &str)) -> Option<String
         _ => return None,
     }
     Some("done".to_owned())
+}
+
+/// `remote-ip`, `remote-network 24 64`, `header X-A` …
+fn fact(word: &str) -> Option<Fact> {
+    let mut words = word.split(' ');
+    Some(match words.next()? {
+        "remote-ip" => Fact::RemoteIp,
+        "remote-network" => Fact::RemoteNetwork(words.next()?.parse().ok()?, words.next()?.parse().ok()?),
+        "helo" => Fact::Helo,
+        "tls" => Fact::Tls,
+        "sender" => Fact::Sender,
+        "sender-domain" => Fact::SenderDomain,
+        "recipients" => Fact::Recipients,
+        "header" => Fact::Header(words.next()?.to_owned()),
+        "sender-like" => Fact::SenderLike(words.next()?.to_owned()),
+        "recipient-like" => Fact::RecipientLike(words.next()?.to_owned()),
+        "header-like" => Fact::HeaderLike(words.next()?.to_owned(), words.next()?.to_owned()),
+        "content-like" => Fact::ContentLike(words.next()?.to_owned()),
+        "file-like" => Fact::FileLike(words.next()?.to_owned()),
+        "larger" => Fact::Larger(words.next()?.parse().ok()?),
+        _ => return None,
+    })
 }
 
 fn misbehave(word: &str, with: &str) {

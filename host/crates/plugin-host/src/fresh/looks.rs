@@ -1,0 +1,102 @@
+//! What a message is like, found for all facts of a call together: each text is taken out and lowered once.
+
+use maitred_mail::header::Fields;
+use maitred_policy::facts::plain;
+use maitred_policy::{HookCall, MessageFacts, SessionFacts};
+
+use super::like::{Like, lowered};
+use super::{Fact, head, recipients, sender};
+use crate::capability::text;
+use crate::parts::{self, Place};
+use crate::state::Budget;
+
+/// Text that is looked at; nobody pays for it, so it is little.
+const TEXT_OCTETS_MAX: usize = 64 << 10;
+/// Parts of it, of which a plugin looks at no more either.
+const TEXTS_MAX: usize = 20;
+
+/// What was found by now.
+#[derive(Default)]
+pub(super) struct Looks {
+    places: Option<Vec<Place>>,
+    /// Subject fields and text parts, lowered; `None` inside when they are too many or too long.
+    contents: Option<Option<Vec<String>>>,
+}
+
+impl Looks {
+    /// Whether it is as the fact asks; `None` inside of a fact that does not ask so, `None` of one that cannot be known.
+    pub(super) async fn is_like(
+        &mut self,
+        fact: &Fact,
+        session: &SessionFacts,
+        call: HookCall<'_>,
+    ) -> Option<Option<bool>> {
+        let is_like = match fact {
+            Fact::SenderLike(like) => {
+                let sender = sender(session, call).map(plain).unwrap_or_default();
+                like.is(&lowered(sender))
+            }
+            Fact::RecipientLike(like) => {
+                recipients(call).iter().any(|recipient| like.is(&lowered(recipient.address.to_string())))
+            }
+            Fact::HeaderLike(name, like) => any_field(head(call), name, like),
+            Fact::ContentLike(like) => {
+                let contents = self.contents(whole(call)?).await?;
+                contents.iter().any(|text| like.is(text))
+            }
+            Fact::FileLike(like) => {
+                let names =
+                    self.places(whole(call)?).await?.iter().filter_map(|place| place.info.filename.as_ref());
+                names.cloned().any(|name| like.is(&lowered(name)))
+            }
+            Fact::Larger(octets) => {
+                let message = whole(call)?;
+                message.head.len() as u64 + 2 + message.body.octets() > *octets
+            }
+            _ => return Some(None),
+        };
+        Some(Some(is_like))
+    }
+
+    async fn places(&mut self, message: &MessageFacts) -> Option<&[Place]> {
+        if self.places.is_none() {
+            // Where nobody has taken the message apart yet, that would be work that nobody pays for.
+            message.structure.as_ref()?;
+            self.places = Some(parts::find(message).await.ok()?);
+        }
+        self.places.as_deref()
+    }
+
+    async fn contents(&mut self, message: &MessageFacts) -> Option<&[String]> {
+        if self.contents.is_none() {
+            self.contents = Some(self.read(message).await);
+        }
+        self.contents.as_ref()?.as_deref()
+    }
+
+    async fn read(&mut self, message: &MessageFacts) -> Option<Vec<String>> {
+        let subjects = Fields::new(&message.head).filter(|field| field.is("Subject"));
+        let mut contents: Vec<String> = subjects.map(|field| lowered(text(&field))).collect();
+        let mut budget = Budget::of_octets(2 * TEXT_OCTETS_MAX as u64);
+        let texts = self.places(message).await?.iter().filter(|place| place.is_text());
+        let mut octets = 0;
+        for (number, place) in texts.enumerate() {
+            let text = place.text(message, &mut budget, TEXT_OCTETS_MAX + 1).await.ok()?;
+            octets += text.len();
+            if number >= TEXTS_MAX || octets > TEXT_OCTETS_MAX {
+                return None;
+            }
+            contents.push(lowered(text));
+        }
+        Some(contents)
+    }
+}
+
+/// The message, where all of it is there.
+fn whole<'a>(call: HookCall<'a>) -> Option<&'a MessageFacts> {
+    if let HookCall::Message(message) = call { Some(message) } else { None }
+}
+
+fn any_field(head: &[u8], name: &str, like: &Like) -> bool {
+    Fields::new(head).filter(|field| field.is(name)).any(|field| like.is(&lowered(text(&field))))
+}
