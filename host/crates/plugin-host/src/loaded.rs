@@ -160,7 +160,8 @@ impl Loaded {
             self.stats.note_found(call.hook());
             return (Ok(Answer::Filter(decision)), began.elapsed());
         }
-        let ran = self.run_guarded(session, call, means()).await;
+        // A call takes so much room that it is given some only where there is one.
+        let ran = Box::pin(self.run_guarded(session, call, means())).await;
         if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
             self.fresh.keep(session, call, decision, term, Instant::now()).await;
         }

@@ -94,7 +94,7 @@ impl Plugin for Seat {
                 return Called { version: Arc::clone(&primary.version), elapsed, answer };
             }
         }
-        self.call_kept(session, call).await
+        Box::pin(self.call_kept(session, call)).await
     }
 
     async fn rehearse(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
