@@ -53,8 +53,10 @@ pub struct Content {
     builder: StructureBuilder,
     /// What it made of them, once somebody asked.
     structure: Option<Arc<Structure>>,
-    /// The head is not the one that `builder` saw.
+    /// The head says other things than the one that `builder` saw.
     is_head_edited: bool,
+    /// It is so many octets longer than the one that `structure` is about, or will be.
+    moved: i64,
     head_octets_max: usize,
     is_exact: bool,
 }
@@ -72,6 +74,7 @@ impl Content {
             builder: StructureBuilder::new(Limits::default()),
             structure: None,
             is_head_edited: false,
+            moved: 0,
             head_octets_max,
             is_exact: false,
         }
@@ -149,7 +152,12 @@ impl Content {
 
     /// Another header section; without an empty line, and each line ends in CRLF.
     pub fn set_head(&mut self, head: Bytes) {
-        self.is_head_edited |= head != *self.head();
+        if Structure::is_alike(self.head(), &head) {
+            let octets = |head: &Bytes| i64::try_from(head.len()).unwrap_or(i64::MAX);
+            self.moved += octets(&head) - octets(self.head());
+        } else {
+            self.is_head_edited = true;
+        }
         self.head = Some(head);
     }
 
@@ -167,6 +175,7 @@ impl Content {
         self.builder.push(self.separator.as_bytes());
         self.builder.push(body);
         self.is_head_edited = false;
+        self.moved = 0;
         Ok(())
     }
 
@@ -187,7 +196,11 @@ impl Content {
             let builder = std::mem::replace(builder, StructureBuilder::new(Limits::default()));
             Arc::new(builder.finish())
         };
-        Arc::clone(self.structure.get_or_insert_with(finish))
+        let structure = self.structure.get_or_insert_with(finish);
+        if self.moved != 0 {
+            Arc::make_mut(structure).shift(std::mem::take(&mut self.moved));
+        }
+        Arc::clone(structure)
     }
 
     /// How long the message is now.

@@ -16,7 +16,7 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::header::ListedAddress;
+use crate::header::{Fields, ListedAddress};
 use crate::transfer::Encoding;
 
 pub use builder::StructureBuilder;
@@ -229,6 +229,19 @@ impl Structure {
             is_message = false;
         }
         Some(at)
+    }
+
+    /// Whether the structure under one header section is that under another, but for its offsets: its fields are the same.
+    pub fn is_alike(one: &[u8], other: &[u8]) -> bool {
+        let read = |section| Fields::new(section).filter(|field| fields::is_read(field.name));
+        let (mut one, mut other) = (read(one), read(other));
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) => return true,
+                (Some(a), Some(b)) if a.name.eq_ignore_ascii_case(b.name) && a.value == b.value => {}
+                _ => return false,
+            }
+        }
     }
 
     /// Moves the body and all in it by `delta` octets, because the header section grew or shrank by so many.

@@ -88,7 +88,8 @@ impl Place {
     /// The text as UTF-8.
     pub(crate) async fn text(&self, facts: &MessageFacts, budget: &mut Budget, max: usize) -> Result<String> {
         let mut decoder = TextDecoder::new(self.encoding, self.charset.as_deref());
-        let mut out = String::new();
+        let sent = self.body.end.saturating_sub(self.body.start);
+        let mut out = String::with_capacity(usize::try_from(sent).unwrap_or(max).min(max).min(PIECE_OCTETS));
         let mut at = self.body.start;
         while out.len() < max {
             let Some(piece) = self.piece(facts, budget, at).await? else {

@@ -93,3 +93,28 @@ fn an_appended_header_section_beyond_the_limit_is_stored_as_it_is() {
         assert_eq!(Structure::decode(&body.summary).unwrap(), read_again(&stored));
     });
 }
+
+#[test]
+fn what_a_message_is_made_of_is_known_under_a_head_that_says_no_more_of_it() {
+    run(async {
+        let (store, _) = Store::memory().unwrap();
+        for message in MESSAGES {
+            let mut content = Content::new(store.draft(), 1000);
+            content.take(Bytes::copy_from_slice(message.as_bytes())).await.unwrap();
+            content.end().await.unwrap();
+            for edit in [
+                add("X-Score", "1"),
+                Edit::RemoveAllHeaders("x-score".to_owned()),
+                add("Authentication-Results", "mx.a.test; none"),
+                add("X-Score", "200000"),
+            ] {
+                content.set_head(head::edited(content.head(), &edit));
+                let body = content.body().read(0, usize::MAX).await.unwrap();
+                let now = [&content.head()[..], content.separator.as_bytes(), &body].concat();
+                assert_eq!(*content.structure().unwrap(), read_again(&now), "{message:?} {edit:?}");
+            }
+            content.set_head(head::edited(content.head(), &add("Content-Type", "text/html")));
+            assert_eq!(content.structure(), None, "{message:?}");
+        }
+    });
+}

@@ -56,6 +56,14 @@ pub(super) fn read(section: &[u8], mut addresses: Option<&mut usize>, is_in_dige
     Read { envelope, content }
 }
 
+/// Whether a structure holds anything of a field of this name.
+pub(super) fn is_read(name: &[u8]) -> bool {
+    const ENVELOPE: [&str; 10] =
+        ["Date", "Subject", "In-Reply-To", "Message-ID", "From", "Sender", "Reply-To", "To", "Cc", "Bcc"];
+    let is_content = name.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"content-"));
+    is_content || ENVELOPE.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
 /// RFC 2045 §5.2: what a part is that does not say it.
 pub(super) fn text_plain() -> ContentFields {
     let charset = Parameter { name: b"charset".to_vec(), value: b"us-ascii".to_vec() };
