@@ -161,11 +161,14 @@ impl Loaded {
             return (Ok(Answer::Filter(decision)), began.elapsed());
         }
         // A call takes so much room that it is given some only where there is one.
-        let ran = Box::pin(self.run_guarded(session, call, means())).await;
-        if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
-            self.fresh.keep(session, call, decision, term, Instant::now()).await;
-        }
-        (ran.answer, ran.elapsed)
+        Box::pin(async {
+            let ran = self.run_guarded(session, call, means()).await;
+            if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
+                self.fresh.keep(session, call, decision, term, Instant::now()).await;
+            }
+            (ran.answer, ran.elapsed)
+        })
+        .await
     }
 
     /// Asks it, unless it failed too often.
