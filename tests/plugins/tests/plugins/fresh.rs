@@ -27,7 +27,7 @@ async fn start(room: &Room, terms: &[&str], script: &[&str]) -> Result<Arc<Plugi
     let terms: Vec<String> = terms.iter().map(|term| format!("term:{term}")).collect();
     let script = [&["random"], script].concat();
     let scripts = json!({ "freshness": terms, "message": script });
-    Ok(room.start(vec![probe(scripts)], PROBES).await?)
+    room.start(vec![probe(scripts)], PROBES).await
 }
 
 fn is_same(one: &Outcome, other: &Outcome) -> bool {
