@@ -1,7 +1,8 @@
 //! What policy costs, side by side in one run: `cargo run --release --example bench -p tests-plugins`.
 //!
 //! Calls of plugins on messages of 4 and 100 KiB, alone and from 16 tasks: each in a fresh instance, as mail has it, and in one that
-//! is kept, which no mail has; so the difference is what it costs that nothing lasts from call to call. Beside them a milter-shaped
+//! is kept, which no mail has; so the difference is what it costs that nothing lasts from call to call; and an answer that still holds, for
+//! which there is no call. Beside them a milter-shaped
 //! conversation and an HTTP hook that carries the message, both over loopback with a server that does nothing else; how soon a
 //! runaway plugin is stopped; what a swap from the cache takes, and what calls take meanwhile. Each is measured in turns with the
 //! others, so that what else the machine does falls on all of them.
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use maitred_mail::mime::{Limits, StructureBuilder};
 use maitred_mail::{Address, Envelope, MailParameters, MessageId, Recipient, ReversePath, Timestamp};
 use maitred_plugin_host::{Bundled, Config, Kept, Nowhere, PluginConfig, PluginHost};
 use maitred_policy::{Chain, Direction, HookCall, MessageFacts, Peer, Registry, SessionFacts};
@@ -82,6 +84,7 @@ async fn cases(folder: &Path) -> Result<Vec<Case>> {
 async fn calls(cases: &[Case], octets: usize) -> Result<()> {
     let facts = Arc::new((session(), message(octets, LINE)?));
     let beyond = Arc::new((session(), message(octets, BEYOND_ASCII.as_bytes())?));
+    let whole = Arc::new((session(), taken_apart(message(octets, LINE)?).await?));
     let is_small = octets <= 4 << 10;
     let mut rows = Vec::new();
     for case in cases {
@@ -89,7 +92,15 @@ async fn calls(cases: &[Case], octets: usize) -> Result<()> {
         rows.push(Row::new("  the same, in an instance that is kept"));
     }
     let last = rows.len();
-    rows.extend(["  the same, a text beyond ASCII", "milter-shaped conversation", "HTTP hook"].map(Row::new));
+    rows.extend(
+        [
+            "  the same, a text beyond ASCII",
+            "rules, built-in, whose answer holds",
+            "milter-shaped conversation",
+            "HTTP hook",
+        ]
+        .map(Row::new),
+    );
     let (mut milter, mut http) =
         (Milter::connect(serve(milter_server)?)?, Http::connect(serve(http_server)?)?);
     let mut kept = Vec::new();
@@ -110,10 +121,14 @@ async fn calls(cases: &[Case], octets: usize) -> Result<()> {
         for _ in 0..CALLS {
             rows[last].times.push(timed(ask(&chain, &beyond)).await?);
         }
+        let chain = cases.get(2).context("a case")?.host.chain();
+        for _ in 0..CALLS {
+            rows[last + 1].times.push(timed(ask(&chain, &whole)).await?);
+        }
         for _ in 0..CALLS / 5 {
             let text = body(octets, LINE);
-            rows[last + 1].times.push(timed(async { milter.message(&facts.1.head, &text) }).await?);
-            rows[last + 2].times.push(timed(async { http.message(&facts.1.head, &text) }).await?);
+            rows[last + 2].times.push(timed(async { milter.message(&facts.1.head, &text) }).await?);
+            rows[last + 3].times.push(timed(async { http.message(&facts.1.head, &text) }).await?);
         }
     }
     table::print(&format!("message of {} KiB, one at a time", octets >> 10), &mut rows);
@@ -123,6 +138,15 @@ async fn calls(cases: &[Case], octets: usize) -> Result<()> {
     }
     table::print(&format!("message of {} KiB, from 16 tasks", octets >> 10), &mut rows);
     Ok(())
+}
+
+/// As a message is that came by SMTP. Without that no answer of `rules` holds: the others are calls, each of them.
+async fn taken_apart(message: MessageFacts) -> Result<MessageFacts> {
+    let mut builder = StructureBuilder::new(Limits::default());
+    builder.push(&message.head);
+    builder.push(b"\r\n");
+    builder.push(&message.body.read(0, usize::MAX).await?);
+    Ok(MessageFacts { structure: Some(Arc::new(builder.finish())), ..message })
 }
 
 async fn ask(chain: &Chain, facts: &(SessionFacts, MessageFacts)) -> Result<()> {
