@@ -12,6 +12,8 @@ use crate::state::Budget;
 
 /// Text that is looked at; nobody pays for it, so it is little.
 const TEXT_OCTETS_MAX: usize = 64 << 10;
+/// A header section that is looked at, for each fact about it anew.
+const HEAD_OCTETS_MAX: usize = 16 << 10;
 /// Parts of it, of which a plugin looks at no more either.
 const TEXTS_MAX: usize = 20;
 
@@ -39,7 +41,7 @@ impl Looks {
             Fact::RecipientLike(like) => {
                 recipients(call).iter().any(|recipient| like.is(&lowered(recipient.address.to_string())))
             }
-            Fact::HeaderLike(name, like) => any_field(head(call), name, like),
+            Fact::HeaderLike(name, like) => any_field(short(head(call))?, name, like),
             Fact::ContentLike(like) => {
                 let contents = self.contents(whole(call)?).await?;
                 contents.iter().any(|text| like.is(text))
@@ -75,7 +77,7 @@ impl Looks {
     }
 
     async fn read(&mut self, message: &MessageFacts) -> Option<Vec<String>> {
-        let subjects = Fields::new(&message.head).filter(|field| field.is("Subject"));
+        let subjects = Fields::new(short(&message.head)?).filter(|field| field.is("Subject"));
         let mut contents: Vec<String> = subjects.map(|field| lowered(text(&field))).collect();
         let mut budget = Budget::of_octets(2 * TEXT_OCTETS_MAX as u64);
         let texts = self.places(message).await?.iter().filter(|place| place.is_text());
@@ -95,6 +97,10 @@ impl Looks {
 /// The message, where all of it is there.
 fn whole<'a>(call: HookCall<'a>) -> Option<&'a MessageFacts> {
     if let HookCall::Message(message) = call { Some(message) } else { None }
+}
+
+fn short(head: &[u8]) -> Option<&[u8]> {
+    (head.len() <= HEAD_OCTETS_MAX).then_some(head)
 }
 
 fn any_field(head: &[u8], name: &str, like: &Like) -> bool {

@@ -301,6 +301,12 @@ fn what_cannot_be_looked_into_for_little_is_not_kept() {
     let content = || Fact::ContentLike(Like::new("*x*"));
     assert!(is_kept(&letter("Subject: x\r\n", &"a line\r\n".repeat(7_000)), content()));
     assert!(!is_kept(&letter("Subject: x\r\n", &"a line\r\n".repeat(9_000)), content()));
+    // Each fact about it would read it again.
+    let field = || Fact::HeaderLike("X-B".to_owned(), Like::new("*"));
+    let head = |count| letter(&"X-A: a line of a header\r\n".repeat(count), "x\r\n");
+    for fact in [content(), field()] {
+        assert!(is_kept(&head(500), fact.clone()) && !is_kept(&head(700), fact));
+    }
     // That is no text.
     let large = letter("Content-Type: image/png\r\n", &"a line\r\n".repeat(9_000));
     assert!(is_kept(&large, content()));
