@@ -203,7 +203,10 @@ fn base64_end(bits: u32, digits: u8, out: &mut Vec<u8>) {
 /// A text body as UTF-8: transfer encoding undone, charset converted.
 pub struct TextDecoder {
     transfer: Decoder,
-    charset: encoding_rs::Decoder,
+    charset: &'static encoding_rs::Encoding,
+    /// Once there was something that is not ASCII: until then nothing has to be converted.
+    decoder: Option<encoding_rs::Decoder>,
+    has_begun: bool,
     octets: Vec<u8>,
 }
 
@@ -213,22 +216,53 @@ impl TextDecoder {
     pub fn new(encoding: Encoding, charset: Option<&[u8]>) -> Self {
         let is_ascii = charset.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"us-ascii"));
         let charset = charset.filter(|_| !is_ascii).and_then(encoding_rs::Encoding::for_label);
-        let charset = charset.unwrap_or(encoding_rs::UTF_8).new_decoder_with_bom_removal();
-        Self { transfer: Decoder::new(encoding), charset, octets: Vec::new() }
+        Self {
+            transfer: Decoder::new(encoding),
+            charset: charset.unwrap_or(encoding_rs::UTF_8),
+            decoder: None,
+            has_begun: false,
+            octets: Vec::new(),
+        }
     }
 
     /// Appends the text of the next piece to `out`.
     pub fn push(&mut self, octets: &[u8], out: &mut String) {
-        self.octets.clear();
-        self.transfer.push(octets, &mut self.octets);
-        convert(&mut self.charset, &self.octets, false, out);
+        if matches!(self.transfer.0, State::Identity) {
+            return self.convert(octets, false, out);
+        }
+        let mut decoded = std::mem::take(&mut self.octets);
+        decoded.clear();
+        self.transfer.push(octets, &mut decoded);
+        self.convert(&decoded, false, out);
+        self.octets = decoded;
     }
 
     /// What the end of the body completes.
     pub fn finish(mut self, out: &mut String) {
-        self.octets.clear();
-        self.transfer.finish(&mut self.octets);
-        convert(&mut self.charset, &self.octets, true, out);
+        let mut decoded = std::mem::take(&mut self.octets);
+        decoded.clear();
+        std::mem::replace(&mut self.transfer, Decoder::new(Encoding::Identity)).finish(&mut decoded);
+        self.convert(&decoded, true, out);
+    }
+
+    fn convert(&mut self, octets: &[u8], is_last: bool, out: &mut String) {
+        if self.decoder.is_none()
+            && self.charset.is_ascii_compatible()
+            && octets.is_ascii()
+            && let Ok(text) = str::from_utf8(octets)
+        {
+            self.has_begun |= !text.is_empty();
+            return out.push_str(text);
+        }
+        // A mark of the byte order stands at the very beginning or nowhere.
+        let decoder = self.decoder.get_or_insert_with(|| {
+            if self.has_begun {
+                self.charset.new_decoder_without_bom_handling()
+            } else {
+                self.charset.new_decoder_with_bom_removal()
+            }
+        });
+        convert(decoder, octets, is_last, out);
     }
 }
 
@@ -297,7 +331,42 @@ mod tests {
         assert_eq!(text, "ソ a");
     }
 
+    #[test]
+    fn a_mark_of_the_byte_order_is_one_at_the_beginning_only() {
+        let text = |pieces: &[&[u8]]| {
+            let mut text = String::new();
+            let mut decoder = TextDecoder::new(Encoding::Identity, Some(b"utf-8"));
+            pieces.iter().for_each(|piece| decoder.push(piece, &mut text));
+            decoder.finish(&mut text);
+            text
+        };
+        assert_eq!(text(&[b"\xef\xbb", b"\xbfa"]), "a");
+        assert_eq!(text(&[b"", b"\xef\xbb\xbfa"]), "a");
+        assert_eq!(text(&[b"a", b"\xef\xbb\xbfb"]), "a\u{feff}b");
+        assert_eq!(text(&[b"a", b"\xc3", b"\xa9", b"b", b"\xc3"]), "aéb\u{fffd}");
+    }
+
     proptest::proptest! {
+        #[test]
+        fn any_split_is_the_same_text(
+            octets in proptest::collection::vec(proptest::sample::select(b"ab=\r\n+/\x1b$B(\xef\xbb\xbf\x83\x5c\xc3".to_vec()), 0..60),
+            cuts in (0usize..60, 0usize..60),
+            charset in proptest::sample::select(vec!["utf-8", "us-ascii", "shift_jis", "iso-2022-jp", "utf-16le", "gb18030", "x"]),
+        ) {
+            let text = |pieces: &[&[u8]]| {
+                let (mut decoder, mut out) = (TextDecoder::new(Encoding::Identity, Some(charset.as_bytes())), String::new());
+                pieces.iter().for_each(|piece| decoder.push(piece, &mut out));
+                decoder.finish(&mut out);
+                out
+            };
+            let (first, second) = (cuts.0.min(cuts.1).min(octets.len()), cuts.0.max(cuts.1).min(octets.len()));
+            let label = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap_or(encoding_rs::UTF_8);
+            let label = if charset == "us-ascii" { encoding_rs::UTF_8 } else { label };
+            let (whole, _) = label.decode_with_bom_removal(&octets);
+            proptest::prop_assert_eq!(&text(&[&octets]), &whole);
+            proptest::prop_assert_eq!(&text(&[&octets[..first], &octets[first..second], &octets[second..]]), &whole);
+        }
+
         #[test]
         fn any_split_decodes_to_the_same(
             octets in proptest::collection::vec(proptest::sample::select(b"=\r\n \tA3fz+/\xff".to_vec()), 0..80),
