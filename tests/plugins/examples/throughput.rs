@@ -36,8 +36,20 @@ struct Contender {
     name: String,
     server: Server,
     _folder: tempfile::TempDir,
-    /// For each kind of work: messages a second, processor milliseconds a message, p99.
-    rounds: [Vec<(f64, f64, Duration)>; WORK.len()],
+    /// For each kind of work.
+    rounds: [Vec<Round>; WORK.len()],
+}
+
+/// What one server did in one round.
+#[derive(Clone, Copy)]
+struct Round {
+    /// Messages a second.
+    rate: f64,
+    /// Processor milliseconds a message.
+    processor: f64,
+    p99: Duration,
+    /// Messages that went to the disk together.
+    gathered: f64,
 }
 
 fn main() -> Result<()> {
@@ -51,7 +63,9 @@ fn main() -> Result<()> {
     for list in &lists {
         contenders.push(Contender::start(list, dns)?);
     }
-    println!("{rounds} rounds of {seconds} s, in turns; messages/s, processor ms a message, p99 ms");
+    println!(
+        "{rounds} rounds of {seconds} s, in turns; messages/s, processor ms a message, p99 ms, messages a sync"
+    );
     for round in 0..=rounds {
         for (at, work) in WORK.into_iter().enumerate() {
             for contender in &mut contenders {
@@ -71,17 +85,19 @@ fn main() -> Result<()> {
         let bare = contenders[0].rounds[at].clone();
         for contender in &contenders {
             let own = &contender.rounds[at];
-            let ratio = |of: fn(&(f64, f64, Duration)) -> f64| {
+            let middle = |of: fn(&Round) -> f64| median(own.iter().map(of).collect());
+            let ratio = |of: fn(&Round) -> f64| {
                 median(own.iter().zip(&bare).map(|(own, bare)| of(own) / of(bare)).collect())
             };
             println!(
-                "  {:<28} {:>6.0}/s {:.3} ms {:>5.1} ms; to none: rate x{:.3}, processor x{:.3}",
+                "  {:<28} {:>6.0}/s {:.3} ms {:>5.1} ms {:>4.1}; to none: rate x{:.3}, processor x{:.3}",
                 contender.name,
-                median(own.iter().map(|round| round.0).collect()),
-                median(own.iter().map(|round| round.1).collect()),
-                median(own.iter().map(|round| round.2.as_secs_f64() * 1e3).collect()),
-                ratio(|round| round.0),
-                ratio(|round| round.1),
+                middle(|round| round.rate),
+                middle(|round| round.processor),
+                middle(|round| round.p99.as_secs_f64() * 1e3),
+                middle(|round| round.gathered),
+                ratio(|round| round.rate),
+                ratio(|round| round.processor),
             );
         }
     }
@@ -115,7 +131,8 @@ impl Contender {
         Ok(contender)
     }
 
-    fn run(&self, (clients, has_sessions): (usize, bool), length: Duration) -> Result<(f64, f64, Duration)> {
+    fn run(&self, (clients, has_sessions): (usize, bool), length: Duration) -> Result<Round> {
+        let synced = self.syncs()?;
         let (began, computed) = (Instant::now(), processor_time(self.server.pid())?);
         let times = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..clients)
@@ -130,7 +147,19 @@ impl Contender {
         })?;
         let (elapsed, computed) = (began.elapsed(), processor_time(self.server.pid())? - computed);
         let count = times.count() as f64;
-        Ok((count / elapsed.as_secs_f64(), computed.as_secs_f64() * 1e3 / count, times.at(990)))
+        Ok(Round {
+            rate: count / elapsed.as_secs_f64(),
+            processor: computed.as_secs_f64() * 1e3 / count,
+            p99: times.at(990),
+            gathered: count / (self.syncs()? - synced).max(1) as f64,
+        })
+    }
+
+    /// So often it has synced its log.
+    fn syncs(&self) -> Result<u64> {
+        let told = self.server.told(&["store", "stats"])?;
+        let count = told.split(", ").find_map(|part| part.strip_suffix(" syncs"));
+        Ok(count.context("no syncs are told")?.parse()?)
     }
 
     /// One client, until then; at least one message. Whether all were taken.
