@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use maitred_mail::mime::{Limits, Structure, StructureBuilder};
 use maitred_mail::{Body, Class, EnhancedStatus};
+use maitred_policy::Edit;
 use maitred_store::{Draft, NewBody};
 
 use crate::head;
@@ -150,9 +151,25 @@ impl Content {
         self.head.as_ref().unwrap_or(&NONE)
     }
 
+    /// A change of the header section.
+    pub fn edit(&mut self, edit: &Edit) {
+        let head = head::edited(self.head(), edit);
+        if head == *self.head() {
+            return;
+        }
+        let is_beside =
+            head::new_name(edit, self.head(), &head).is_some_and(|name| !Structure::is_about(name));
+        self.take_head(head, is_beside);
+    }
+
     /// Another header section; without an empty line, and each line ends in CRLF.
     pub fn set_head(&mut self, head: Bytes) {
-        if Structure::is_alike(self.head(), &head) {
+        self.take_head(head, false);
+    }
+
+    /// `is_beside`: it has one more field, which no structure is about.
+    fn take_head(&mut self, head: Bytes, is_beside: bool) {
+        if is_beside || Structure::is_alike(self.head(), &head) {
             let octets = |head: &Bytes| i64::try_from(head.len()).unwrap_or(i64::MAX);
             self.moved += octets(&head) - octets(self.head());
         } else {

@@ -14,9 +14,9 @@ struct Field<'a> {
     octets: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
     /// Before the colon.
-    fn name(&self) -> &[u8] {
+    fn name(&self) -> &'a [u8] {
         let colon = memchr(b':', self.octets).unwrap_or(0);
         self.octets.get(..colon).unwrap_or_default().trim_ascii_end()
     }
@@ -55,9 +55,21 @@ pub fn edited(head: &Bytes, edit: &Edit) -> Bytes {
         Edit::RemoveHeader { name, nth } => {
             replace(head, |number, found| (found.is(name) && number == *nth).then_some(&[]), name)
         }
+        Edit::RemoveAllHeaders(name) if !has(head, name) => head.clone(),
         Edit::RemoveAllHeaders(name) => replace(head, |_, found| found.is(name).then_some(&[]), name),
         _ => head.clone(),
     }
+}
+
+/// The name of the field that an edit has put above or below all others.
+pub fn new_name<'a>(edit: &Edit, old: &[u8], new: &'a [u8]) -> Option<&'a [u8]> {
+    let Edit::AddHeader { position, .. } = edit else { return None };
+    let at = match position {
+        HeaderPosition::First => 0,
+        HeaderPosition::Last => old.len(),
+        HeaderPosition::At(_) => return None,
+    };
+    Some(Field { octets: new.get(at..)? }.name())
 }
 
 /// True when the octets can be the start of a header section: a field name and a colon (RFC 5322 §3.6.8).
@@ -184,6 +196,19 @@ mod tests {
             "Subject: x\r\nreceived: c\r\n"
         );
         assert_eq!(edit(&Edit::RemoveAllHeaders("received".into())), "Subject: x\r\n");
+    }
+
+    #[test]
+    fn the_name_of_an_outermost_field_is_known_as_it_is_written() {
+        let named = |name: &str, position| {
+            let old = Bytes::from_static(HEAD);
+            let edit = Edit::AddHeader { name: name.to_owned(), value: Bytes::from_static(b"1"), position };
+            let new = edited(&old, &edit);
+            new_name(&edit, &old, &new).map(|name| String::from_utf8(name.to_vec()).unwrap())
+        };
+        assert_eq!(named("X-A", HeaderPosition::First).as_deref(), Some("X-A"));
+        assert_eq!(named("Sub ject", HeaderPosition::Last).as_deref(), Some("Subject"));
+        assert_eq!(named("X-A", HeaderPosition::At(1)), None);
     }
 
     #[test]

@@ -231,6 +231,11 @@ impl Structure {
         Some(at)
     }
 
+    /// Whether a structure holds anything of a field of this name.
+    pub fn is_about(name: &[u8]) -> bool {
+        fields::is_read(name)
+    }
+
     /// Whether the structure under one header section is that under another, but for its offsets: its fields are the same.
     pub fn is_alike(one: &[u8], other: &[u8]) -> bool {
         let read = |section| Fields::new(section).filter(|field| fields::is_read(field.name));

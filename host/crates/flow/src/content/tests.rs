@@ -25,7 +25,7 @@ async fn taken(mut content: Content, message: &str, cut: usize, edit: Option<&Ed
     }
     content.end().await.unwrap();
     if let Some(edit) = edit {
-        content.set_head(head::edited(content.head(), edit));
+        content.edit(edit);
     }
     let is_exact = content.is_exact;
     let above = if is_exact { ("", "") } else { (RETURN_PATH, RECEIVED) };
@@ -75,9 +75,9 @@ fn a_replaced_body_is_taken_apart_anew() {
         let (store, _) = Store::memory().unwrap();
         let mut content = Content::new(store.draft(), 1000);
         content.take(Bytes::from_static(MESSAGES[6].as_bytes())).await.unwrap();
-        content.set_head(head::edited(content.head(), &add("X-Before", "1")));
+        content.edit(&add("X-Before", "1"));
         content.replace_body(store.draft(), b"--x\r\n\r\nonly\r\n--x--\r\n").await.unwrap();
-        content.set_head(head::edited(content.head(), &add("X-After", "1")));
+        content.edit(&add("X-After", "1"));
         let (body, stored) = taken(content, "", 1, None).await;
         assert_eq!(Structure::decode(&body.summary).unwrap(), read_again(&stored));
     });
@@ -108,12 +108,12 @@ fn what_a_message_is_made_of_is_known_under_a_head_that_says_no_more_of_it() {
                 add("Authentication-Results", "mx.a.test; none"),
                 add("X-Score", "200000"),
             ] {
-                content.set_head(head::edited(content.head(), &edit));
+                content.edit(&edit);
                 let body = content.body().read(0, usize::MAX).await.unwrap();
                 let now = [&content.head()[..], content.separator.as_bytes(), &body].concat();
                 assert_eq!(*content.structure().unwrap(), read_again(&now), "{message:?} {edit:?}");
             }
-            content.set_head(head::edited(content.head(), &add("Content-Type", "text/html")));
+            content.edit(&add("Content-Type", "text/html"));
             assert_eq!(content.structure(), None, "{message:?}");
         }
     });
