@@ -301,11 +301,11 @@ fn message(
     let body: Arc<dyn Body> = Arc::new(body);
     MessageFacts {
         id: session.transaction.as_ref().map_or(maitred_mail::MessageId(0), |of| of.id),
-        envelope: Envelope {
+        envelope: Arc::new(Envelope {
             reverse_path: reverse_path.clone(),
             parameters: MailParameters::default(),
             recipients: vec![to.clone()],
-        },
+        }),
         structure: None,
         original: Some(Original { head: head.clone(), body: Arc::clone(&body) }),
         head,

@@ -69,11 +69,11 @@ pub struct Receive {
 struct Transaction {
     id: MessageId,
     chain: Arc<Chain>,
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
     /// Where each accepted recipient leads, in the order of RCPT.
     places: Vec<Place>,
     judgement: Judgement,
-    /// The whole message is there, and not yet sent to be committed.
+    /// The whole message is there and judged by a plugin, and not yet sent to be committed.
     coming: Option<Coming>,
     content: Option<Content>,
     /// The message as it came, where somebody may ask about it.
@@ -206,7 +206,7 @@ impl Receive {
             self.transaction = Some(Box::new(Transaction {
                 id,
                 chain,
-                envelope: Envelope { reverse_path, parameters, recipients: Vec::new() },
+                envelope: Arc::new(Envelope { reverse_path, parameters, recipients: Vec::new() }),
                 places: Vec::new(),
                 judgement,
                 coming: None,
@@ -249,7 +249,7 @@ impl Receive {
         let ruling = transaction.judgement.ask(&transaction.chain, &self.facts, call).await;
         let delay = transaction.judgement.take_delay(self.house.config.limits.delay_max);
         if ruling == Ruling::Go {
-            transaction.envelope.recipients.push(place.recipient.clone());
+            Arc::make_mut(&mut transaction.envelope).recipients.push(place.recipient.clone());
             if let Some(facts) = &mut self.facts.transaction {
                 Arc::make_mut(&mut facts.recipients).push(place.recipient.clone());
             }

@@ -14,8 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use maitred_mail::header::Fields;
-use maitred_mail::{Recipient, ReversePath};
-use maitred_policy::facts::plain;
+use maitred_mail::{Address, Recipient, ReversePath};
 use maitred_policy::{Decision, Edit, Hook, HookCall, SessionFacts, Verdict};
 
 use like::Like;
@@ -41,7 +40,7 @@ const OCTETS_MAX: usize = 2 << 20;
 const ENTRY_OCTETS: usize = 160;
 
 /// What an answer was made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Fact {
     RemoteIp,
     /// Bits of an IPv4 address, of an IPv6 address.
@@ -61,7 +60,7 @@ pub(crate) enum Fact {
 }
 
 /// For how long, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Term {
     seconds: u32,
     made_of: Vec<Fact>,
@@ -317,7 +316,11 @@ impl Key {
                 self.put_maybe(tls.map(|tls| tls.cipher.as_bytes()));
                 self.put_maybe(tls.and_then(|tls| tls.server_name.as_deref()).map(str::as_bytes));
             }
-            Fact::Sender => self.put_maybe(sender(session, call).map(plain).as_deref().map(str::as_bytes)),
+            Fact::Sender => {
+                let path = sender(session, call);
+                self.0.push(path.is_some().into());
+                self.address(path.and_then(ReversePath::address));
+            }
             Fact::SenderDomain => {
                 let domain = sender(session, call).and_then(ReversePath::address);
                 let domain = domain.map(|address| address.domain().as_str().to_ascii_lowercase());
@@ -327,9 +330,8 @@ impl Key {
                 let recipients = recipients(call);
                 self.0.extend_from_slice(&recipients.len().to_le_bytes());
                 for recipient in recipients {
-                    self.put(recipient.address.to_string().as_bytes());
-                    let original = recipient.original.as_ref().map(ToString::to_string);
-                    self.put_maybe(original.as_deref().map(str::as_bytes));
+                    self.address(Some(&recipient.address));
+                    self.address(recipient.original.as_ref());
                 }
             }
             Fact::Header(name) => {
@@ -346,15 +348,25 @@ impl Key {
         }
     }
 
+    fn address(&mut self, address: Option<&Address>) {
+        self.0.push(address.is_some().into());
+        if let Some(address) = address {
+            self.put(address.local_part().as_str().as_bytes());
+            self.put(address.domain().as_str().as_bytes());
+        }
+    }
+
     fn network(&mut self, ip: IpAddr, (v4, v6): (u8, u8)) {
-        let (octets, bits) = match ip.to_canonical() {
-            IpAddr::V4(ip) => (ip.octets().to_vec(), v4.min(32)),
-            IpAddr::V6(ip) => (ip.octets().to_vec(), v6.min(128)),
-        };
-        let whole = usize::from(bits / 8);
-        let rest =
-            octets.get(whole).map(|octet| octet & !(0xff_u8.checked_shr((bits % 8).into()).unwrap_or(0)));
-        self.put(&[octets.get(..whole).unwrap_or_default(), rest.as_slice()].concat());
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let kept = u32::MAX.checked_shl(32 - u32::from(v4.min(32))).unwrap_or(0);
+                self.put(&(ip.to_bits() & kept).to_be_bytes());
+            }
+            IpAddr::V6(ip) => {
+                let kept = u128::MAX.checked_shl(128 - u32::from(v6.min(128))).unwrap_or(0);
+                self.put(&(ip.to_bits() & kept).to_be_bytes());
+            }
+        }
     }
 }
 

@@ -148,27 +148,25 @@ impl Loaded {
         self.guest.hooks.has(hook)
     }
 
-    /// What it has answered to one like this and still holds; else asks it.
-    pub(crate) async fn run_or_find(
+    /// What it has answered to one like this, if that still holds.
+    pub(crate) async fn recall(&self, session: &SessionFacts, call: HookCall<'_>) -> Option<Answer> {
+        let decision = self.fresh.find(session, call, Instant::now()).await?;
+        self.stats.note_found(call.hook());
+        Some(Answer::Filter(decision))
+    }
+
+    /// Asks it, and keeps what it says that holds.
+    pub(crate) async fn run_and_keep(
         self: &Arc<Self>,
         session: &SessionFacts,
         call: HookCall<'_>,
-        means: impl FnOnce() -> Means,
+        means: Means,
     ) -> (Result<Answer, Fault>, Duration) {
-        let began = Instant::now();
-        if let Some(decision) = self.fresh.find(session, call, began).await {
-            self.stats.note_found(call.hook());
-            return (Ok(Answer::Filter(decision)), began.elapsed());
+        let ran = self.run_guarded(session, call, means).await;
+        if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
+            self.fresh.keep(session, call, decision, term, Instant::now()).await;
         }
-        // A call takes so much room that it is given some only where there is one.
-        Box::pin(async {
-            let ran = self.run_guarded(session, call, means()).await;
-            if let (Some(term), Ok(Answer::Filter(decision))) = (ran.term, &ran.answer) {
-                self.fresh.keep(session, call, decision, term, Instant::now()).await;
-            }
-            (ran.answer, ran.elapsed)
-        })
-        .await
+        (ran.answer, ran.elapsed)
     }
 
     /// Asks it, unless it failed too often.

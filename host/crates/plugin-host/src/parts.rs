@@ -14,6 +14,11 @@ use crate::state::Budget;
 /// A part, and where it is.
 pub(crate) struct Place {
     pub(crate) info: PartInfo,
+    source: Source,
+}
+
+/// Where the octets of a part are, and what they stand for.
+pub(crate) struct Source {
     body: Range<u64>,
     encoding: Encoding,
     charset: Option<Vec<u8>>,
@@ -62,14 +67,22 @@ fn flatten(part: &Part, parent: Option<u32>, places: &mut Vec<Place>) {
             content_id: fields.id.as_deref().map(text),
             size: part.octets(),
         },
-        body: part.body.clone(),
-        encoding: fields.transfer(),
-        charset: fields.parameter("charset").map(<[u8]>::to_vec),
+        source: Source::of(part),
     });
     match &part.content {
         Content::Leaf => {}
         Content::Multipart(children) => children.iter().for_each(|child| flatten(child, index, places)),
         Content::Message(message) => flatten(&message.root, index, places),
+    }
+}
+
+/// A part and all below it, in the order in which [`find`] numbers them.
+pub(crate) fn all<'a>(part: &'a Part, parts: &mut Vec<&'a Part>) {
+    parts.push(part);
+    match &part.content {
+        Content::Leaf => {}
+        Content::Multipart(children) => children.iter().for_each(|child| all(child, parts)),
+        Content::Message(message) => all(&message.root, parts),
     }
 }
 
@@ -83,6 +96,32 @@ impl Place {
 
     pub(crate) fn is_text(&self) -> bool {
         self.info.content_type.starts_with("text/")
+    }
+
+    /// The text as UTF-8.
+    pub(crate) async fn text(&self, facts: &MessageFacts, budget: &mut Budget, max: usize) -> Result<String> {
+        self.source.text(facts, budget, max).await
+    }
+
+    /// Decoded octets from an offset.
+    pub(crate) async fn read(
+        &self,
+        facts: &MessageFacts,
+        budget: &mut Budget,
+        offset: u64,
+        want: usize,
+    ) -> Result<Vec<u8>> {
+        self.source.read(facts, budget, offset, want).await
+    }
+}
+
+impl Source {
+    pub(crate) fn of(part: &Part) -> Self {
+        Self {
+            body: part.body.clone(),
+            encoding: part.fields.transfer(),
+            charset: part.fields.parameter("charset").map(<[u8]>::to_vec),
+        }
     }
 
     /// The text as UTF-8.
@@ -104,8 +143,7 @@ impl Place {
         Ok(out)
     }
 
-    /// Decoded octets from an offset.
-    pub(crate) async fn read(
+    async fn read(
         &self,
         facts: &MessageFacts,
         budget: &mut Budget,

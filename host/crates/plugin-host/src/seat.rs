@@ -21,6 +21,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// The version in service, where that is all there is to it: as nearly always.
+    fn alone(&self) -> Option<&Arc<Loaded>> {
+        self.primary.as_ref().filter(|_| self.trial.is_none() && !self.recorder.is_on())
+    }
+
     /// The other version of a trial that goes on, if it has something to say at this hook.
     fn other(&self, is_canary: bool, hook: Hook) -> Option<(&Arc<OnTrial>, Option<Arc<Loaded>>)> {
         let trial = self.trial.as_ref().filter(|trial| trial.is_on())?;
@@ -78,6 +83,12 @@ impl Plugin for Seat {
         self.config.on_error(hook)
     }
 
+    async fn recall(&self, session: &SessionFacts, call: HookCall<'_>) -> Option<Called> {
+        let primary = self.alone()?;
+        let answer = primary.recall(session, call).await?;
+        Some(Called { version: Arc::clone(&primary.version), elapsed: Duration::ZERO, answer: Ok(answer) })
+    }
+
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
         if self.primary.is_none() && self.trial.is_none() {
             return Called {
@@ -86,13 +97,9 @@ impl Plugin for Seat {
                 answer: Err(Fault::Missing),
             };
         }
-        if self.trial.is_none() && !self.recorder.is_on() {
-            // Nearly always.
-            if let Some(primary) = &self.primary {
-                let (answer, elapsed) =
-                    primary.run_or_find(session, call, || obeyed_means(primary, None)).await;
-                return Called { version: Arc::clone(&primary.version), elapsed, answer };
-            }
+        if let Some(primary) = self.alone() {
+            let (answer, elapsed) = primary.run_and_keep(session, call, obeyed_means(primary, None)).await;
+            return Called { version: Arc::clone(&primary.version), elapsed, answer };
         }
         Box::pin(self.call_kept(session, call)).await
     }

@@ -395,11 +395,11 @@ impl Step {
         };
         Ok(MessageFacts {
             id: self.id.as_deref().map_or(Ok(MessageId(1)), message_id)?,
-            envelope: Envelope {
+            envelope: Arc::new(Envelope {
                 reverse_path: self.sender()?,
                 parameters: MailParameters::default(),
                 recipients,
-            },
+            }),
             head,
             body: Arc::new(body),
             structure: None,

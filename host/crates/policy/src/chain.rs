@@ -65,7 +65,11 @@ impl Chain {
     pub async fn ask(&self, session: &SessionFacts, call: HookCall<'_>) -> Outcome {
         let mut outcome = Outcome::silent();
         for plugin in self.of(call.hook()) {
-            if outcome.take(plugin.as_ref(), call.hook(), plugin.call(session, call).await) {
+            let called = match plugin.recall(session, call).await {
+                Some(called) => called,
+                None => plugin.call(session, call).await,
+            };
+            if outcome.take(plugin.as_ref(), call.hook(), called) {
                 break;
             }
         }
@@ -90,7 +94,8 @@ impl Chain {
         (None, said)
     }
 
-    /// The plugins that have this hook, in order: for a caller that changes the message between them.
+    /// The plugins that have this hook, in order: for a caller that changes the message between them. Each is to be asked by
+    /// [`Plugin::recall`] before it is called.
     pub fn of(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
         self.plugins.iter().filter(move |plugin| plugin.has(hook))
     }

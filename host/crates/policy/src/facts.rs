@@ -210,7 +210,7 @@ pub struct MessageFacts {
     /// Also in logs.
     pub id: MessageId,
     /// The envelope as it is now.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// The header section with its line ends, without the empty line, as it is now (a later plugin sees what an earlier one changed).
     pub head: Bytes,
     /// What follows the empty line. Empty and unread at [`Hook::Headers`].

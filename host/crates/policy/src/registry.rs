@@ -90,6 +90,10 @@ pub trait Plugin: Send + Sync {
     fn has(&self, hook: Hook) -> bool;
     /// What a fault of it means at this hook.
     fn on_error(&self, hook: Hook) -> OnError;
+    /// What it has answered to one like this, if that still holds; `None`: it has to be called.
+    async fn recall(&self, _session: &SessionFacts, _call: HookCall<'_>) -> Option<Called> {
+        None
+    }
     /// Asks it. A filter hook is answered by [`Answer::Filter`], and so on.
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called;
     /// Asks it for the sake of the answer alone: what it would change outside is void, and it is not counted.

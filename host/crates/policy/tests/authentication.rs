@@ -102,11 +102,11 @@ fn in_transaction(id: u64, reverse_path: &ReversePath) -> SessionFacts {
 fn message(id: u64, reverse_path: &ReversePath) -> MessageFacts {
     MessageFacts {
         id: MessageId(id),
-        envelope: Envelope {
+        envelope: Arc::new(Envelope {
             reverse_path: reverse_path.clone(),
             parameters: MailParameters::default(),
             recipients: Vec::new(),
-        },
+        }),
         head: Bytes::from_static(b"A: b\r\n"),
         body: Arc::new(Bytes::from_static(b"hi\r\n")),
         structure: None,

@@ -20,6 +20,7 @@ struct Fake {
     hook: Hook,
     on_error: OnError,
     answer: Result<Decision, Fault>,
+    held: Option<Decision>,
     asked: AtomicUsize,
     order: Arc<Mutex<Vec<&'static str>>>,
 }
@@ -38,6 +39,11 @@ impl Plugin for Fake {
         self.on_error
     }
 
+    async fn recall(&self, _: &SessionFacts, _: HookCall<'_>) -> Option<Called> {
+        let answer = Ok(Answer::Filter(self.held.clone()?));
+        Some(Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer })
+    }
+
     async fn call(&self, _: &SessionFacts, _: HookCall<'_>) -> Called {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.order.lock().unwrap_or_else(PoisonError::into_inner).push(self.name);
@@ -47,8 +53,15 @@ impl Plugin for Fake {
 }
 
 fn fake(name: &'static str, answer: Result<Decision, Fault>) -> Fake {
-    let asked = AtomicUsize::new(0);
-    Fake { name, hook: Hook::Connect, on_error: OnError::Next, answer, asked, order: Arc::default() }
+    Fake {
+        name,
+        hook: Hook::Connect,
+        on_error: OnError::Next,
+        answer,
+        held: None,
+        asked: AtomicUsize::new(0),
+        order: Arc::default(),
+    }
 }
 
 fn saying(verdict: Verdict, edits: Vec<Edit>) -> Result<Decision, Fault> {
@@ -127,6 +140,26 @@ fn the_first_opinion_holds_and_nobody_is_asked_after_it() {
         assert_eq!(outcome.verdict, verdict);
         assert_eq!(outcome.edits, [tag("kept"), tag("last")]);
     }
+}
+
+#[test]
+fn who_has_answered_already_is_not_called() {
+    let held = |name, verdict, edits| {
+        let held = Some(Decision { verdict, edits });
+        Fake { held, ..fake(name, Err(Fault::Missing)) }
+    };
+    let (outcome, asked) = ask(vec![
+        held("a", Verdict::Next, vec![tag("1")]),
+        fake("b", saying(Verdict::Next, vec![tag("2")])),
+        held("c", Verdict::Reject(refusal()), Vec::new()),
+        fake("d", saying(Verdict::Next, Vec::new())),
+    ]);
+    let outcome = outcome.unwrap();
+    assert_eq!(asked, [0, 1, 0, 0]);
+    assert_eq!(outcome.verdict, Verdict::Reject(refusal()));
+    assert_eq!(outcome.edits, [tag("1"), tag("2")]);
+    let said: Vec<&str> = outcome.said.iter().map(|said| said.plugin.as_str()).collect();
+    assert_eq!(said, ["a", "b", "c"], "it is told as if it had been called");
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn message(octets: usize, line: &[u8]) -> Result<MessageFacts> {
     }
     Ok(MessageFacts {
         id: MessageId(1),
-        envelope: Envelope { reverse_path, parameters: MailParameters::default(), recipients },
+        envelope: Arc::new(Envelope { reverse_path, parameters: MailParameters::default(), recipients }),
         head: head.into(),
         body: Arc::new(Bytes::from(body(octets, line))),
         structure: None,

@@ -144,9 +144,10 @@ async fn named_domains_and_accounts_are_the_canarys_and_nobody_else() -> Result<
         ("", "carol@a.test", true),
     ]) {
         let mut facts = message_of(id, "hello");
-        facts.envelope.reverse_path =
+        let envelope = Arc::make_mut(&mut facts.envelope);
+        envelope.reverse_path =
             if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
-        facts.envelope.recipients = vec![recipient("dave@a.test"), recipient(to)];
+        envelope.recipients = vec![recipient("dave@a.test"), recipient(to)];
         let wanted = version_of(if is_canarys { 2 } else { 1 });
         let path = &facts.envelope.reverse_path;
         for call in [

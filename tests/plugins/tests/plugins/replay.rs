@@ -150,10 +150,11 @@ fn message_of(number: u64) -> MessageFacts {
     let mut facts = message(subjects[number as usize % subjects.len()]);
     facts.id = MessageId(number + 1);
     facts.body = Arc::new(Bytes::from_static(bodies[number as usize % bodies.len()]));
-    facts.envelope.recipients[0].original = Some(address("info@a.test"));
-    facts.envelope.recipients.push(recipient("al@a.test"));
+    let envelope = Arc::make_mut(&mut facts.envelope);
+    envelope.recipients[0].original = Some(address("info@a.test"));
+    envelope.recipients.push(recipient("al@a.test"));
     if number.is_multiple_of(4) {
-        facts.envelope.reverse_path = ReversePath::Null;
+        envelope.reverse_path = ReversePath::Null;
     }
     facts.symbols.push(("S".to_owned(), 0.1));
     facts.tags.push(("t".to_owned(), "v".to_owned()));

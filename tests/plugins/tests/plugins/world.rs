@@ -138,11 +138,11 @@ pub fn recipient(text: &str) -> Recipient {
 pub fn message(subject: &str) -> MessageFacts {
     MessageFacts {
         id: MessageId(1),
-        envelope: Envelope {
+        envelope: Arc::new(Envelope {
             reverse_path: ReversePath::Address(address("alice@b.test")),
             parameters: MailParameters::default(),
             recipients: vec![recipient("bob@a.test")],
-        },
+        }),
         head: Bytes::from(format!("Subject: {subject}\r\nTo: bob@a.test\r\n")),
         body: Arc::new(Bytes::from_static(b"Hello\r\n")),
         structure: None,

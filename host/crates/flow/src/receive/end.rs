@@ -33,8 +33,6 @@ impl Receive {
         let Some(mut transaction) = self.transaction.take() else {
             return session.refuse(ticket, &broken());
         };
-        let is_judged = !transaction.chain.is_silent(Hook::Message);
-        transaction.coming = is_judged.then(|| self.house.store.announce());
         let end = match transaction.judge(&self.house, &self.facts).await {
             Ok(()) => self.conclude(&mut transaction, session).await,
             Err(error) => End::Ruled(Ruling::Refuse(Refusal::new(error.status(), public_text(&error)))),
@@ -68,7 +66,7 @@ impl Receive {
                 value: Bytes::from(reason.clone()),
                 position: HeaderPosition::First,
             };
-            content.set_head(head::edited(content.head(), &edit));
+            content.edit(&edit);
         }
         let now = self.house.now();
         let hostname = &self.house.config.hostname;
@@ -308,7 +306,15 @@ impl Transaction {
             let Some(content) = self.content.as_ref() else { break };
             let facts = self.facts(content, body, structure);
             let mut outcome = Outcome::silent();
-            let called = plugin.call(session, HookCall::Message(&facts)).await;
+            let call = HookCall::Message(&facts);
+            let called = match plugin.recall(session, call).await {
+                Some(called) => called,
+                None => {
+                    // That takes a moment, in which others may come to be committed with it.
+                    self.coming.get_or_insert_with(|| house.store.announce());
+                    plugin.call(session, call).await
+                }
+            };
             let is_decided = outcome.take(plugin.as_ref(), Hook::Message, called);
             let ruling = self.judgement.absorb(outcome);
             if ruling != Ruling::Go {
@@ -340,7 +346,7 @@ impl Transaction {
     ) -> MessageFacts {
         MessageFacts {
             id: self.id,
-            envelope: self.envelope.clone(),
+            envelope: Arc::clone(&self.envelope),
             head: content.head().clone(),
             body,
             structure,
@@ -355,7 +361,9 @@ impl Transaction {
             let Some(content) = self.content.as_mut() else { return Ok(()) };
             match edit {
                 Edit::ReplaceBody(body) => content.replace_body(house.store.draft(), &body).await?,
-                Edit::SetSender(reverse_path) => self.envelope.reverse_path = reverse_path,
+                Edit::SetSender(reverse_path) => {
+                    Arc::make_mut(&mut self.envelope).reverse_path = reverse_path;
+                }
                 Edit::AddRecipient(recipient) => self.add_recipient(house, recipient),
                 Edit::RemoveRecipient(address) => self.remove_recipient(&address),
                 Edit::ChangeRecipient { old, new } => {
@@ -365,7 +373,7 @@ impl Transaction {
                         self.add_recipient(house, Recipient { address, original });
                     }
                 }
-                other => content.set_head(head::edited(content.head(), &other)),
+                other => content.edit(&other),
             }
         }
         Ok(())
@@ -377,7 +385,7 @@ impl Transaction {
         match resolve::place(&house.store.directory(), &house.config, &path, true) {
             Ok(place) => {
                 self.places.push(Place { recipient: recipient.clone(), ..place });
-                self.envelope.recipients.push(recipient);
+                Arc::make_mut(&mut self.envelope).recipients.push(recipient);
             }
             Err(refusal) => tracing::warn!(
                 mail.id = %self.id, forward_path = %recipient.address, status = %refusal.status,
@@ -388,7 +396,7 @@ impl Transaction {
 
     /// Its place stays, empty: LMTP answers by place.
     fn remove_recipient(&mut self, address: &Address) {
-        self.envelope.recipients.retain(|recipient| recipient.address != *address);
+        Arc::make_mut(&mut self.envelope).recipients.retain(|recipient| recipient.address != *address);
         for place in self.places.iter_mut().filter(|place| place.recipient.address == *address) {
             place.accounts.clear();
             place.remote.clear();

@@ -90,11 +90,11 @@ impl Relay {
         };
         Ok(MessageFacts {
             id: unit.id,
-            envelope: Envelope {
+            envelope: Arc::new(Envelope {
                 reverse_path: unit.reverse_path.clone(),
                 parameters: unit.parameters.clone(),
                 recipients: unit.recipients.clone(),
-            },
+            }),
             head,
             body: Arc::new(Rest { content, from: from as u64 }),
             structure: None,

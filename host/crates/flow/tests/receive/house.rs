@@ -231,6 +231,7 @@ pub struct Fake {
     hook: Hook,
     on_error: OnError,
     answer: Box<Says>,
+    is_held: bool,
 }
 
 impl Fake {
@@ -248,7 +249,19 @@ impl Fake {
         hook: Hook,
         answer: impl Fn(&SessionFacts, HookCall<'_>) -> Result<Answer, Fault> + Send + Sync + 'static,
     ) -> Arc<dyn Plugin> {
-        Arc::new(Self { name, hook, on_error: OnError::Tempfail, answer: Box::new(answer) })
+        Arc::new(Self { name, hook, on_error: OnError::Tempfail, answer: Box::new(answer), is_held: false })
+    }
+
+    /// One that need not be called: its answers hold.
+    pub fn holds(
+        name: &'static str,
+        hook: Hook,
+        answer: impl Fn(&SessionFacts, HookCall<'_>) -> Decision + Send + Sync + 'static,
+    ) -> Arc<dyn Plugin> {
+        let answer = Box::new(move |session: &SessionFacts, call: HookCall<'_>| {
+            Ok(Answer::Filter(answer(session, call)))
+        });
+        Arc::new(Self { name, hook, on_error: OnError::Tempfail, answer, is_held: true })
     }
 }
 
@@ -266,7 +279,13 @@ impl Plugin for Fake {
         self.on_error
     }
 
+    async fn recall(&self, session: &SessionFacts, call: HookCall<'_>) -> Option<Called> {
+        let answer = self.is_held.then(|| (self.answer)(session, call))?;
+        Some(Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer })
+    }
+
     async fn call(&self, session: &SessionFacts, call: HookCall<'_>) -> Called {
+        assert!(!self.is_held, "{} is called at {:?}", self.name, call.hook());
         let answer = (self.answer)(session, call);
         Called { version: "1.0.0@00000000".into(), elapsed: Duration::ZERO, answer }
     }

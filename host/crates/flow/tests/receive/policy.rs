@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use maitred_mail::{EnhancedStatus, ReversePath};
 use maitred_policy::facts::{MailboxChange, OutcomeKind};
 use maitred_policy::{
-    Answer, Decision, Delivery, DeliveryDecision, Hook, HookCall, LoginDecision, Placement, Refusal,
-    Resolution, Verdict,
+    Answer, Decision, Delivery, DeliveryDecision, Edit, HeaderPosition, Hook, HookCall, LoginDecision,
+    Placement, Refusal, Resolution, Verdict,
 };
 use maitred_smtp::server::Mode;
 
@@ -218,6 +218,29 @@ async fn what_was_put_aside_is_not_filed_again() {
     assert!(client.letter("a@c.test", &["bob@a.test"], LETTER).await.starts_with("250 "));
     assert_eq!(test.mail("bob@a.test", "Junk").await.len(), 1);
     assert_eq!(test.mail("bob@a.test", "Lists").await.len(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_holds_does_what_a_call_would() {
+    let test = Test::new().await;
+    test.load(vec![
+        Fake::holds("first", Hook::Message, |_, _| Decision {
+            verdict: Verdict::Next,
+            edits: vec![Edit::AddHeader {
+                name: "X-First".to_owned(),
+                value: "1".into(),
+                position: HeaderPosition::First,
+            }],
+        }),
+        Fake::holds("second", Hook::Message, |_, call| {
+            let HookCall::Message(message) = call else { panic!("another hook") };
+            assert!(message.head.starts_with(b"X-First: 1\r\n") && message.structure.is_some());
+            Decision { verdict: Verdict::Quarantine("spam".to_owned()), edits: Vec::new() }
+        }),
+    ]);
+    let mut client = test.connect(Mode::Smtp).await;
+    assert!(client.letter("a@c.test", &["bob@a.test"], LETTER).await.starts_with("250 "));
+    assert_eq!(test.mail("bob@a.test", "Junk").await.len(), 1);
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! Texts that are like a pattern, as plugins write it: `*` is any text, case does not matter, and it is about the whole text.
 
-/// A pattern. Two of the same text are the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use memchr::memmem::Finder;
+
+/// A pattern.
+#[derive(Debug, Clone)]
 pub(crate) struct Like {
     /// Before the first `*`.
     first: String,
-    /// Between them.
-    middle: Vec<String>,
+    /// Between them, made ready to be looked for.
+    middle: Vec<Finder<'static>>,
     /// After the last; `None` when there is no `*`.
     last: Option<String>,
 }
@@ -14,11 +16,16 @@ pub(crate) struct Like {
 impl Like {
     pub(super) fn new(text: &str) -> Self {
         let text = lowered(text.to_owned());
-        let mut pieces = text.split('*').map(str::to_owned);
-        let first = pieces.next().unwrap_or_default();
-        let mut middle: Vec<String> = pieces.collect();
-        let last = middle.pop();
-        Self { first, middle, last }
+        let Some((first, rest)) = text.split_once('*') else {
+            return Self { first: text, middle: Vec::new(), last: None };
+        };
+        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let pieces = middle.split('*').filter(|piece| !piece.is_empty());
+        Self {
+            first: first.to_owned(),
+            middle: pieces.map(|piece| Finder::new(piece).into_owned()).collect(),
+            last: Some(last.to_owned()),
+        }
     }
 
     /// Whether a [`lowered`] text is like this. Linear in the text.
@@ -26,8 +33,8 @@ impl Like {
         let Some(mut rest) = text.strip_prefix(self.first.as_str()) else { return false };
         let Some(last) = &self.last else { return rest.is_empty() };
         for piece in &self.middle {
-            let found = memchr::memmem::find(rest.as_bytes(), piece.as_bytes());
-            match found.and_then(|at| rest.get(at + piece.len()..)) {
+            let found = piece.find(rest.as_bytes());
+            match found.and_then(|at| rest.get(at + piece.needle().len()..)) {
                 Some(behind) => rest = behind,
                 None => return false,
             }

@@ -1,13 +1,14 @@
 //! What a message is like, found for all facts of a call together: each text is taken out and lowered once.
 
 use maitred_mail::header::Fields;
+use maitred_mail::mime::Part;
 use maitred_policy::facts::plain;
 use maitred_policy::{HookCall, MessageFacts, SessionFacts};
 
 use super::like::{Like, lowered};
 use super::{Fact, head, recipients, sender};
 use crate::capability::text;
-use crate::parts::{self, Place};
+use crate::parts::{self, Source};
 use crate::state::Budget;
 
 /// Text that is looked at; nobody pays for it, so it is little.
@@ -17,11 +18,12 @@ const HEAD_OCTETS_MAX: usize = 16 << 10;
 /// Parts of it, of which a plugin looks at no more either.
 const TEXTS_MAX: usize = 20;
 
-/// What was found by now.
+/// What was found by now; `None` inside where it cannot be known.
 #[derive(Default)]
 pub(super) struct Looks {
-    places: Option<Vec<Place>>,
-    /// Subject fields and text parts, lowered; `None` inside when they are too many or too long.
+    /// Names of files, lowered.
+    names: Option<Option<Vec<String>>>,
+    /// Subject fields and text parts, lowered, where they are neither too many nor too long.
     contents: Option<Option<Vec<String>>>,
 }
 
@@ -47,9 +49,9 @@ impl Looks {
                 contents.iter().any(|text| like.is(text))
             }
             Fact::FileLike(like) => {
-                let names =
-                    self.places(whole(call)?).await?.iter().filter_map(|place| place.info.filename.as_ref());
-                names.cloned().any(|name| like.is(&lowered(name)))
+                let message = whole(call)?;
+                let names = self.names.get_or_insert_with(|| names(message)).as_ref()?;
+                names.iter().any(|name| like.is(name))
             }
             Fact::Larger(octets) => {
                 let message = whole(call)?;
@@ -60,38 +62,42 @@ impl Looks {
         Some(Some(is_like))
     }
 
-    async fn places(&mut self, message: &MessageFacts) -> Option<&[Place]> {
-        if self.places.is_none() {
-            // Where nobody has taken the message apart yet, that would be work that nobody pays for.
-            message.structure.as_ref()?;
-            self.places = Some(parts::find(message).await.ok()?);
-        }
-        self.places.as_deref()
-    }
-
     async fn contents(&mut self, message: &MessageFacts) -> Option<&[String]> {
         if self.contents.is_none() {
-            self.contents = Some(self.read(message).await);
+            self.contents = Some(contents(message).await);
         }
         self.contents.as_ref()?.as_deref()
     }
+}
 
-    async fn read(&mut self, message: &MessageFacts) -> Option<Vec<String>> {
-        let subjects = Fields::new(short(&message.head)?).filter(|field| field.is("Subject"));
-        let mut contents: Vec<String> = subjects.map(|field| lowered(text(&field))).collect();
-        let mut budget = Budget::of_octets(2 * TEXT_OCTETS_MAX as u64);
-        let texts = self.places(message).await?.iter().filter(|place| place.is_text());
-        let mut octets = 0;
-        for (number, place) in texts.enumerate() {
-            let text = place.text(message, &mut budget, TEXT_OCTETS_MAX + 1).await.ok()?;
-            octets += text.len();
-            if number >= TEXTS_MAX || octets > TEXT_OCTETS_MAX {
-                return None;
-            }
-            contents.push(lowered(text));
+/// All parts. Where nobody has taken the message apart yet, that would be work that nobody pays for.
+fn all_parts(message: &MessageFacts) -> Option<Vec<&Part>> {
+    let mut all = Vec::new();
+    parts::all(&message.structure.as_ref()?.root, &mut all);
+    Some(all)
+}
+
+fn names(message: &MessageFacts) -> Option<Vec<String>> {
+    let names = all_parts(message)?.into_iter().filter_map(|part| part.fields.file_name());
+    Some(names.map(lowered).collect())
+}
+
+async fn contents(message: &MessageFacts) -> Option<Vec<String>> {
+    let subjects = Fields::new(short(&message.head)?).filter(|field| field.is("Subject"));
+    let mut contents: Vec<String> = subjects.map(|field| lowered(text(&field))).collect();
+    let mut budget = Budget::of_octets(2 * TEXT_OCTETS_MAX as u64);
+    let all = all_parts(message)?;
+    let texts = all.into_iter().filter(|part| part.fields.media_type.eq_ignore_ascii_case(b"text"));
+    let mut octets = 0;
+    for (number, part) in texts.enumerate() {
+        let text = Source::of(part).text(message, &mut budget, TEXT_OCTETS_MAX + 1).await.ok()?;
+        octets += text.len();
+        if number >= TEXTS_MAX || octets > TEXT_OCTETS_MAX {
+            return None;
         }
-        Some(contents)
+        contents.push(lowered(text));
     }
+    Some(contents)
 }
 
 /// The message, where all of it is there.

@@ -27,11 +27,11 @@ fn recipient(text: &str) -> Recipient {
 fn message(head: &str) -> MessageFacts {
     MessageFacts {
         id: MessageId(1),
-        envelope: Envelope {
+        envelope: Arc::new(Envelope {
             reverse_path: path("alice@b.test"),
             parameters: MailParameters::default(),
             recipients: vec![recipient("bob@a.test")],
-        },
+        }),
         head: Bytes::copy_from_slice(head.as_bytes()),
         body: Arc::new(Bytes::from_static(b"hello\r\n")),
         structure: None,
@@ -281,8 +281,8 @@ fn what_a_message_is_like_is_seen_as_its_reader_sees_it() {
     let has_field = Fact::HeaderLike("X-A".to_owned(), Like::new("*"));
     assert!(is_like_lunch(has_field.clone(), &encoded) && !is_like_lunch(has_field, &dinner));
     let mut others = dinner.clone();
-    others.envelope.reverse_path = ReversePath::Null;
-    others.envelope.recipients.push(recipient("Carol@a.test"));
+    Arc::make_mut(&mut others.envelope).reverse_path = ReversePath::Null;
+    Arc::make_mut(&mut others.envelope).recipients.push(recipient("Carol@a.test"));
     for fact in [Fact::SenderLike(Like::new("*@B.*")), Fact::RecipientLike(Like::new("carol@*"))] {
         assert!(is_like_lunch(fact.clone(), &dinner), "{fact:?}");
         assert!(!is_like_lunch(fact.clone(), &others), "{fact:?}");
