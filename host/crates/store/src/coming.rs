@@ -1,8 +1,8 @@
 //! Commits that are on their way: for them the committer waits a moment.
 //!
-//! While plugins judge messages, commits come one by one, and each would have a sync of its own although the next one is a fraction of
-//! a sync behind it. Whoever has a whole message that plugins are about to judge says so; a group that is about to be written then waits
-//! for what was announced just now. Where nobody is announced, nobody is waited for.
+//! While plugins are called about messages, commits come one by one, and each would have a sync of its own although the next one is a
+//! fraction of a sync behind it. Whoever has a whole message about which a plugin is called says so; a group that is about to be written
+//! then waits for what was announced just now. Where nobody is announced, nobody is waited for: who needs no call is there at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
