@@ -199,7 +199,7 @@ impl host_message::HostMessage for State {
         };
         let facts = self.message(&this)?.facts.clone();
         let max = usize::try_from(max.min(READ_OCTETS_MAX))?;
-        Ok(Some(place.text(&facts, &mut self.budget, max).await?))
+        Ok(Some(place.source.text(&facts, &mut self.budget, max).await?))
     }
 
     async fn part_read(
@@ -214,7 +214,7 @@ impl host_message::HostMessage for State {
         let Some(place) = places.get(usize::try_from(index)?) else { return Ok(Vec::new()) };
         let facts = self.message(&this)?.facts.clone();
         let want = usize::try_from(len.min(READ_OCTETS_MAX))?;
-        place.read(&facts, &mut self.budget, offset, want).await
+        place.source.read(&facts, &mut self.budget, offset, want).await
     }
 
     async fn symbols(&mut self, this: Resource<MessageHandle>) -> Result<Vec<(String, f32)>> {

@@ -14,7 +14,7 @@ use crate::state::Budget;
 /// A part, and where it is.
 pub(crate) struct Place {
     pub(crate) info: PartInfo,
-    source: Source,
+    pub(crate) source: Source,
 }
 
 /// Where the octets of a part are, and what they stand for.
@@ -97,22 +97,6 @@ impl Place {
     pub(crate) fn is_text(&self) -> bool {
         self.info.content_type.starts_with("text/")
     }
-
-    /// The text as UTF-8.
-    pub(crate) async fn text(&self, facts: &MessageFacts, budget: &mut Budget, max: usize) -> Result<String> {
-        self.source.text(facts, budget, max).await
-    }
-
-    /// Decoded octets from an offset.
-    pub(crate) async fn read(
-        &self,
-        facts: &MessageFacts,
-        budget: &mut Budget,
-        offset: u64,
-        want: usize,
-    ) -> Result<Vec<u8>> {
-        self.source.read(facts, budget, offset, want).await
-    }
 }
 
 impl Source {
@@ -143,7 +127,8 @@ impl Source {
         Ok(out)
     }
 
-    async fn read(
+    /// Decoded octets from an offset.
+    pub(crate) async fn read(
         &self,
         facts: &MessageFacts,
         budget: &mut Budget,
