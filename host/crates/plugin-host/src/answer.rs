@@ -167,6 +167,8 @@ fn line(mut text: String) -> String {
     if text.len() > TEXT_OCTETS_MAX {
         let end = (0..=TEXT_OCTETS_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
+        // A trace keeps it: not with the room of what was cut.
+        text.shrink_to_fit();
     }
     if text.chars().any(char::is_control) {
         // C1 controls are two octets: it does not get longer.

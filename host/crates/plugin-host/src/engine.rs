@@ -24,7 +24,7 @@ pub(crate) const MEMORY_MAX: u64 = 256 << 20;
 /// all, and costs half.
 const KEPT_OCTETS: usize = 512 << 10;
 /// How often running plugins are looked at. A runaway one is stopped at most this much too late.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_micros(500);
 
 /// The engine, with its ticker.
 pub(crate) struct Machine {

@@ -31,7 +31,7 @@ const CROSSING_OCTETS_MAX: usize = 64 << 20;
 const FUEL_MAX: u64 = 10_000_000_000;
 /// Who computes for so long behind its first tick takes long: about the time to the second. What a busy machine kept from computing meets
 /// ticks, too, and does not.
-const LONG: Duration = Duration::from_micros(900);
+const LONG: Duration = Duration::from_micros(450);
 /// A call that takes long may compute for its time. Where others keep it from computing, it has so many times as long for that.
 const PATIENCE: u32 = 4;
 /// `init` may take so long.
