@@ -73,7 +73,7 @@ struct Transaction {
     /// Where each accepted recipient leads, in the order of RCPT.
     places: Vec<Place>,
     judgement: Judgement,
-    /// The whole message is there and judged by a plugin, and not yet sent to be committed.
+    /// The whole message is there, a plugin is called about it, and it is not yet sent to be committed.
     coming: Option<Coming>,
     content: Option<Content>,
     /// The message as it came, where somebody may ask about it.

@@ -23,7 +23,7 @@ pub(crate) const MEMORY_MAX: u64 = 256 << 20;
 /// kernel, and each page of it that is touched again is a fault. A call of a plugin whose memory fits in here has no fault at
 /// all, and costs half.
 const KEPT_OCTETS: usize = 512 << 10;
-/// How often running plugins are looked at. A runaway one is stopped at most this much too late.
+/// How often running plugins are looked at. A runaway one is stopped this much too late, and what it waits for its turn and a processor.
 pub(crate) const TICK: Duration = Duration::from_micros(500);
 
 /// The engine, with its ticker.
